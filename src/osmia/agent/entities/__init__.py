@@ -1,0 +1,1 @@
+"""Who is that? Addresses, cgroups and processes to workloads."""

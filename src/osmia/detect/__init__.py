@@ -1,0 +1,1 @@
+"""Bottleneck detectors: one file each, `detect(window) -> Finding | None`; pure."""

@@ -1,0 +1,194 @@
+"""What travels from agent to server: four tables as Arrow IPC streams, declared once here.
+
+The agent writes with nanoarrow (3 MB of memory where pyarrow takes 76: docs/decisions/0003), the server reads
+with pyarrow straight into the store. One HTTP POST carries one table; its number makes a retry harmless.
+
+    POST /api/v1/ingest/{table}
+    Authorization: Bearer <ingest key of the cluster>
+    Osmia-Cluster: <monitoring id>     Osmia-Agent: <agent id>     Osmia-Sequence: <n>
+    Content-Type: application/vnd.apache.arrow.stream     Content-Encoding: zstd
+"""
+
+from __future__ import annotations
+
+import enum
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+
+import nanoarrow as na
+import numpy as np
+import zstandard
+from nanoarrow.ipc import StreamWriter
+
+__all__ = ["CONTENT_ENCODING", "CONTENT_TYPE", "TABLES", "Kind", "Table", "compress", "encode"]
+
+CONTENT_TYPE = "application/vnd.apache.arrow.stream"
+CONTENT_ENCODING = "zstd"
+
+
+class Table(enum.StrEnum):
+    """The tables of the wire."""
+
+    WINDOWS = "windows"
+    REQUESTS = "requests"
+    OBJECTS = "objects"
+    LEDGER = "ledger"
+
+
+class Kind(enum.Enum):
+    """Type of a column."""
+
+    BOOL = "bool"
+    UINT16 = "uint16"
+    UINT32 = "uint32"
+    UINT64 = "uint64"
+    STRING = "string"
+    LIST_UINT16 = "list<uint16>"
+    LIST_UINT64 = "list<uint64>"
+    LIST_STRING = "list<string>"
+
+
+def _entity(end: str) -> dict[str, Kind]:
+    return {
+        f"{end}_kind": Kind.STRING,
+        f"{end}_namespace": Kind.STRING,
+        f"{end}_name": Kind.STRING,
+        f"{end}_pod": Kind.STRING,
+        f"{end}_container": Kind.STRING,
+        f"{end}_node": Kind.STRING,
+        f"{end}_service": Kind.STRING,
+        f"{end}_ip": Kind.STRING,
+    }
+
+
+_EDGE: dict[str, Kind] = {
+    "role": Kind.STRING,
+    "protocol": Kind.STRING,
+    "is_tls": Kind.BOOL,
+    **_entity("source"),
+    **_entity("destination"),
+    "server_port": Kind.UINT16,
+    "method": Kind.STRING,
+    "template": Kind.STRING,
+    "status": Kind.STRING,
+}
+
+TABLES: Mapping[Table, Mapping[str, Kind]] = MappingProxyType(
+    {
+        # One row per edge x endpoint x status x window; additive, see model/window.py.
+        Table.WINDOWS: {
+            "start_s": Kind.UINT32,
+            **_EDGE,
+            "count": Kind.UINT64,
+            "errors": Kind.UINT64,
+            "latency_sum_ns": Kind.UINT64,
+            "latency_max_ns": Kind.UINT64,
+            "request_bytes": Kind.UINT64,
+            "response_bytes": Kind.UINT64,
+            "first_ns": Kind.UINT64,
+            "last_ns": Kind.UINT64,
+            "buckets": Kind.LIST_UINT16,
+            "bucket_counts": Kind.LIST_UINT64,
+        },
+        # One row per request, or per `weight` requests.
+        Table.REQUESTS: {
+            "time_ns": Kind.UINT64,
+            **_EDGE,
+            "client_port": Kind.UINT16,
+            "pid": Kind.UINT32,
+            "command": Kind.STRING,
+            "is_error": Kind.BOOL,
+            "latency_ns": Kind.UINT64,
+            "request_bytes": Kind.UINT64,
+            "response_bytes": Kind.UINT64,
+            "weight": Kind.UINT64,
+        },
+        # The Kubernetes objects this agent knows; newest row per uid wins.
+        Table.OBJECTS: {
+            "seen_ns": Kind.UINT64,
+            "uid": Kind.STRING,
+            "kind": Kind.STRING,
+            "namespace": Kind.STRING,
+            "name": Kind.STRING,
+            "node": Kind.STRING,
+            "workload_kind": Kind.STRING,
+            "workload_name": Kind.STRING,
+            "phase": Kind.STRING,
+            "ips": Kind.LIST_STRING,
+            "replicas_desired": Kind.UINT32,
+            "replicas_ready": Kind.UINT32,
+            "created_ns": Kind.UINT64,
+            "deleted_ns": Kind.UINT64,
+        },
+        # What the agent says of itself, every flush; counters run from the agent's start.
+        Table.LEDGER: {
+            "time_ns": Kind.UINT64,
+            "node": Kind.STRING,
+            "version": Kind.STRING,
+            "started_ns": Kind.UINT64,
+            "seen": Kind.UINT64,
+            "exported": Kind.UINT64,
+            "lost_causes": Kind.LIST_STRING,
+            "lost_counts": Kind.LIST_UINT64,
+            "lag_ns": Kind.UINT64,
+            "cpu_ns": Kind.UINT64,
+            "rss_bytes": Kind.UINT64,
+        },
+    }
+)
+"""Columns of each table, in order. `source_ip` and `destination_ip` are the addresses after DNAT, as text."""
+
+_FIXED = {Kind.BOOL: na.bool_, Kind.UINT16: na.uint16, Kind.UINT32: na.uint32, Kind.UINT64: na.uint64}
+_DTYPES = {Kind.UINT16: np.uint16, Kind.UINT32: np.uint32, Kind.UINT64: np.uint64}
+_ITEMS = {
+    Kind.LIST_UINT16: Kind.UINT16,
+    Kind.LIST_UINT64: Kind.UINT64,
+    Kind.LIST_STRING: Kind.STRING,
+}
+
+
+def encode(table: Table, columns: Mapping[str, Sequence[object]]) -> bytes:
+    """One table as an Arrow IPC stream; `columns` has every column of `TABLES[table]`, all of one length."""
+    kinds = TABLES[table]
+    children = [_array(kind, columns[name]) for name, kind in kinds.items()]
+    schema = na.struct({name: _schema(kind) for name, kind in kinds.items()}, nullable=False)
+    rows = len(columns[next(iter(kinds))])
+    batch = na.c_array_from_buffers(schema, rows, [None], children=children)
+    out = io.BytesIO()
+    with StreamWriter.from_writable(out) as writer:
+        writer.write_stream(batch)
+    return out.getvalue()
+
+
+def compress(payload: bytes) -> bytes:
+    """The payload as one zstd frame, level 1."""
+    return zstandard.ZstdCompressor(level=1).compress(payload)
+
+
+def _schema(kind: Kind) -> na.Schema:
+    if kind in _ITEMS:
+        return na.list_(_schema(_ITEMS[kind]))
+    return na.string() if kind is Kind.STRING else _FIXED[kind]()
+
+
+def _array(kind: Kind, values: Sequence[object]) -> object:
+    if kind is Kind.STRING:
+        data = [str(value).encode("utf-8", "replace") for value in values]
+        return na.c_array_from_buffers(na.string(), len(data), [None, _offsets(map(len, data)), b"".join(data)])
+    if kind is Kind.BOOL:
+        bits = np.packbits(np.asarray(values, dtype=np.bool_), bitorder="little")
+        return na.c_array_from_buffers(na.bool_(), len(values), [None, bits.tobytes()])
+    if kind in _ITEMS:
+        lists: list[Sequence[object]] = list(values)  # type: ignore[arg-type]  # a list column holds sequences
+        flat = [item for one in lists for item in one]
+        return na.c_array_from_buffers(
+            _schema(kind), len(lists), [None, _offsets(map(len, lists))], children=[_array(_ITEMS[kind], flat)]
+        )
+    numbers = np.asarray(values, dtype=_DTYPES[kind])
+    return na.c_array_from_buffers(_FIXED[kind](), len(numbers), [None, numbers.tobytes()])
+
+
+def _offsets(lengths: Iterable[int]) -> bytes:
+    counts = np.fromiter(lengths, dtype=np.int32)
+    return np.concatenate([np.zeros(1, dtype=np.int32), np.cumsum(counts, dtype=np.int32)]).tobytes()

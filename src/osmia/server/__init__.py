@@ -1,0 +1,1 @@
+"""The platform: ingest, storage, queries, API. `app.py` is the composition root."""
