@@ -1,14 +1,98 @@
-"""Build hook: compiles the BPF objects, the libbpf binding and the web UI into the package."""
+"""Build hook: compiles the BPF objects, the libbpf binding and the web UI into the package.
+
+    bpf/*/*.bpf.c                    -> src/osmia/agent/kernel/<name>.<arch>.bpf.o   (clang, stripped of DWARF)
+    agent/kernel/binding.[ch]        -> src/osmia/agent/kernel/_bpf.abi3.so          (cffi, links libbpf)
+    ui/                              -> src/osmia/web/                               (npm; skipped where already built)
+
+Each part can be left out by its absence on a machine that cannot build it: the wheel then works without that part
+and says so at run time. OSMIA_BUILD=strict turns every such omission into an error (CI and releases).
+"""
 
 from __future__ import annotations
 
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+ROOT = Path(__file__).parent
+KERNEL = ROOT / "src/osmia/agent/kernel"
+MACHINES = {"x86_64": "x86", "aarch64": "arm64"}
 
 
 class BuildHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchling ships no parameter
     """Runs before the wheel (or the editable install) is put together."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Nothing to compile yet."""
+        """Compile what this machine can; the wheel becomes specific to platform and abi3."""
+        del version
+        if self.target_name == "sdist":
+            return
+        strict = os.environ.get("OSMIA_BUILD") == "strict"
+        for part in (compile_bpf, compile_binding, build_ui):
+            _attempt(part, strict=strict)
+        build_data["pure_python"] = False
+        build_data["tag"] = f"cp311-abi3-{_platform_tag()}"
+
+
+def compile_bpf() -> None:
+    """Every program for both architectures; vmlinux.h is ours, so no running kernel is consulted."""
+    for source in sorted((ROOT / "bpf").glob("*/*.bpf.c")):
+        for architecture in MACHINES.values():
+            target = KERNEL / f"{source.name.removesuffix('.bpf.c')}.{architecture}.bpf.o"
+            command = ["clang", "-g", "-O2", "-target", "bpf", "-mcpu=v2", f"-D__TARGET_ARCH_{architecture}"]
+            warnings = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"]
+            subprocess.run([*command, *warnings, f"-I{ROOT / 'bpf'}", "-c", source, "-o", target], check=True)
+            subprocess.run(["llvm-strip", "-g", target], check=True)
+
+
+def compile_binding() -> None:
+    """The cffi extension, in API mode and for the stable ABI."""
+    from cffi import FFI
+
+    ffi = FFI()
+    ffi.cdef((KERNEL / "binding.h").read_text())
+    ffi.set_source(
+        "_bpf",
+        (KERNEL / "binding.c").read_text(),
+        libraries=["bpf", "elf", "z"],
+        include_dirs=[str(KERNEL), str(ROOT / "bpf")],
+        extra_compile_args=["-O2", "-Wall", "-Wextra", "-Wno-unused-function", "-Wno-unused-parameter"],
+        py_limited_api=True,
+    )
+    build = ROOT / "build/binding"
+    build.mkdir(parents=True, exist_ok=True)
+    built = Path(ffi.compile(tmpdir=str(build), verbose=False))
+    shutil.copy2(built, KERNEL / "_bpf.abi3.so")
+
+
+def build_ui() -> None:
+    """The web pages, unless src/osmia/web is newer than every source of them."""
+    target = ROOT / "src/osmia/web/index.html"
+    sources = [path for path in (ROOT / "ui").rglob("*") if path.is_file() and "node_modules" not in path.parts]
+    if not (ROOT / "ui/package.json").exists():
+        return
+    if target.exists() and all(path.stat().st_mtime <= target.stat().st_mtime for path in sources):
+        return
+    if not (ROOT / "ui/node_modules").exists():
+        subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=ROOT / "ui", check=True)
+    subprocess.run(["npm", "run", "build"], cwd=ROOT / "ui", check=True)
+
+
+def _attempt(part: Callable[[], None], *, strict: bool) -> None:
+    try:
+        part()
+    except Exception as exc:  # noqa: BLE001 - cffi raises its compiler's own errors
+        if strict:
+            raise
+        print(f"osmia build: {part.__name__} left out: {exc}", file=sys.stderr)
+
+
+def _platform_tag() -> str:
+    return f"linux_{platform.machine()}" if sys.platform == "linux" else "any"

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause */
+/*
+ * From a file descriptor of the current task to its TCP socket.
+ *
+ * Walking current->files finds sockets that existed before us and those that came by dup, fork or SCM_RIGHTS,
+ * in every network namespace, with no map of descriptors to keep. The pointer found is a plain number to the
+ * verifier: good as a map key and for probe reads, nothing else.
+ */
+#ifndef OSMIA_SOCKET_H
+#define OSMIA_SOCKET_H
+
+#define AF_INET	    2
+#define AF_INET6    10
+#define SOCK_STREAM 1
+#define S_IFMT	    0170000
+#define S_IFSOCK    0140000
+#define RCV_SHUTDOWN  1
+#define SEND_SHUTDOWN 2
+
+static __always_inline struct sock *tcp_socket_of(__u32 fd)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct fdtable *fdt = BPF_CORE_READ(task, files, fdt);
+	struct file **descriptors = BPF_CORE_READ(fdt, fd), *file = 0;
+	struct socket *socket;
+	struct sock *sk;
+
+	if (fd >= BPF_CORE_READ(fdt, max_fds))
+		return 0;
+	bpf_probe_read_kernel(&file, sizeof(file), descriptors + fd);
+	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return 0;
+	socket = BPF_CORE_READ(file, private_data);
+	if (!socket || BPF_CORE_READ(socket, type) != SOCK_STREAM)
+		return 0;
+	sk = BPF_CORE_READ(socket, sk);
+	if (!sk)
+		return 0;
+	switch (BPF_CORE_READ(sk, __sk_common.skc_family)) {
+	case AF_INET:
+	case AF_INET6:
+		return sk;
+	default:
+		return 0;
+	}
+}
+
+static __always_inline void map_ipv4(__u8 *into, __be32 address)
+{
+	__builtin_memset(into, 0, 10);
+	into[10] = 0xff;
+	into[11] = 0xff;
+	__builtin_memcpy(into + 12, &address, 4);
+}
+
+/* Both addresses, ports and the network namespace of a socket. */
+static __always_inline void read_addresses(struct osmia_event *event, struct sock *sk)
+{
+	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET) {
+		map_ipv4(event->local_ip, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
+		map_ipv4(event->remote_ip, BPF_CORE_READ(sk, __sk_common.skc_daddr));
+	} else {
+		BPF_CORE_READ_INTO(&event->local_ip, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr8);
+		BPF_CORE_READ_INTO(&event->remote_ip, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr8);
+	}
+	event->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	event->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	event->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+}
+
+/* Bytes that the application has handed to TCP so far, modulo 2^32; exact for every system call family. */
+static __always_inline __u32 bytes_written(struct sock *sk)
+{
+	return BPF_CORE_READ((struct tcp_sock *)sk, write_seq);
+}
+
+/* Bytes that the application has taken from TCP so far, modulo 2^32. */
+static __always_inline __u32 bytes_read(struct sock *sk)
+{
+	return BPF_CORE_READ((struct tcp_sock *)sk, copied_seq);
+}
+
+#endif
