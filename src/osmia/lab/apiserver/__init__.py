@@ -12,16 +12,22 @@ from osmia.lab.apiserver.faults import Faults, WatchFault
 from osmia.lab.apiserver.patches import PatchKind
 from osmia.lab.apiserver.resources import RESOURCES, Resource
 from osmia.lab.apiserver.server import ApiServer, LogQuery, LogSource
+from osmia.lab.apiserver.serving import Certificate, Served, make_certificate, serve, write_kubeconfig
 
 __all__ = [
     "RESOURCES",
     "ApiError",
     "ApiServer",
+    "Certificate",
     "DeletionOptions",
     "Faults",
     "LogQuery",
     "LogSource",
     "PatchKind",
     "Resource",
+    "Served",
     "WatchFault",
+    "make_certificate",
+    "serve",
+    "write_kubeconfig",
 ]
