@@ -1,0 +1,118 @@
+"""PostgreSQL's answer, read from its first and last bytes: error or command tag, rows, transaction status.
+
+An answer is a chain of messages that ends with ReadyForQuery. The head begins on a message, so it is walked; the tail
+begins anywhere, so it is entered at the first place from which the chain arrives exactly at the last ReadyForQuery.
+An error that the head does not show (after many rows) is longer than the tail: then its end is recognised, and the
+status is "error" without its SQLSTATE.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from osmia.protocols.parser import UNKNOWN, ParsedResponse, TransactionStatus, text_of
+
+__all__ = ["parse_response"]
+
+_HEADER = 5
+_TYPES = frozenset(b"123ACDEGHIKNRSTVWZcdnstv")
+_MAX_MESSAGE_BYTES = 1 << 30
+_READY = re.compile(rb"Z\x00\x00\x00\x05([ITE])")
+_ENTRY = re.compile(rb"(?=[123ACDEGHIKNRSTVWZcdnstv]\x00\x00[\x00-\xff]{2})")
+_END_OF_ERROR = re.compile(rb"\0R\w+\0\0$")
+_SQLSTATE = re.compile(rb"\0C([0-9A-Z]{5})\0")
+_TRANSACTION = {b"I": TransactionStatus.IDLE, b"T": TransactionStatus.OPEN, b"E": TransactionStatus.FAILED}
+_ENCRYPTION_ANSWERS = (b"S", b"N", b"G")
+_HALF_WAY = frozenset(b"RGHW")  # authentication and COPY: the answer rightly stops without ReadyForQuery
+_OK = "ok"
+_ERROR = "error"
+
+
+@dataclass(slots=True)
+class _Walk:
+    """What the messages of a stretch of bytes said."""
+
+    end: int = 0
+    sqlstate: str = ""
+    tag: str = ""
+    kinds: bytes = b""
+    ready: bytes = b""
+    is_whole: bool = False
+
+
+def parse_response(head: bytes, tail: bytes) -> ParsedResponse:
+    """Judge an answer by its two ends."""
+    if head in _ENCRYPTION_ANSWERS:
+        return ParsedResponse(_OK, is_error=False)
+    start = _walk(head)
+    if not start.kinds:
+        return ParsedResponse(UNKNOWN, is_error=False, is_truncated=True)
+    end = start if start.is_whole and start.ready and head.endswith(tail) else _walk_tail(tail)
+    sqlstate = start.sqlstate or end.sqlstate
+    tag = end.tag or start.tag
+    status = sqlstate or _status_without_error(start, end)
+    return ParsedResponse(
+        status,
+        is_error=status not in (_OK, UNKNOWN),
+        is_truncated=not end.ready,
+        rows=None if sqlstate else _rows(tag),
+        transaction=_TRANSACTION.get(end.ready, TransactionStatus.UNKNOWN),
+    )
+
+
+def _status_without_error(start: _Walk, end: _Walk) -> str:
+    if end.ready == b"E":
+        return _ERROR  # only a failing command leaves the transaction failed
+    if end.ready or start.tag or start.kinds[-1] in _HALF_WAY:
+        return _OK
+    return UNKNOWN
+
+
+def _walk(data: bytes, position: int = 0) -> _Walk:
+    """Follow the messages from `position` on, as far as they are plausible."""
+    walk = _Walk(end=position)
+    kinds = bytearray()
+    while walk.end + _HEADER <= len(data) and data[walk.end] in _TYPES:
+        length = int.from_bytes(data[walk.end + 1 : walk.end + _HEADER])
+        if not 4 <= length <= _MAX_MESSAGE_BYTES:  # noqa: PLR2004 - the length counts itself
+            break
+        kind = data[walk.end : walk.end + 1]
+        kinds += kind
+        body = data[walk.end + _HEADER : walk.end + 1 + length]
+        _note(walk, kind, body)
+        walk.end += 1 + length
+    walk.kinds = bytes(kinds)
+    walk.is_whole = walk.end == len(data)
+    return walk
+
+
+def _note(walk: _Walk, kind: bytes, body: bytes) -> None:
+    if kind == b"E" and not walk.sqlstate:
+        found = _SQLSTATE.search(body)
+        walk.sqlstate = found[1].decode("ascii") if found else _ERROR
+    elif kind == b"C":
+        walk.tag = text_of(body.partition(b"\0")[0])
+    elif kind == b"Z":
+        walk.ready = body
+
+
+def _walk_tail(tail: bytes) -> _Walk:
+    """Follow the messages of a tail up to its last ReadyForQuery; without one, nothing is known."""
+    found = list(_READY.finditer(tail))
+    if not found:
+        return _Walk()
+    ready = found[-1]
+    upto = tail[: ready.end()]
+    for entry in _ENTRY.finditer(upto):
+        walk = _walk(upto, entry.start())
+        if walk.is_whole:
+            break
+    if not (walk.tag or walk.sqlstate) and _END_OF_ERROR.search(upto, 0, ready.start()):
+        walk.sqlstate = _ERROR
+    return walk
+
+
+def _rows(tag: str) -> int | None:
+    last = tag.rpartition(" ")[2]
+    return int(last) if last.isascii() and last.isdigit() else None
