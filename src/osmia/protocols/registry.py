@@ -10,9 +10,9 @@ from osmia.protocols.http1 import Http1Parser
 from osmia.protocols.parser import Parser
 from osmia.protocols.postgres import PostgresParser
 
-__all__ = ["PROTOCOLS"]
+__all__ = ["PARSERS"]
 
-PROTOCOLS: Mapping[Protocol, Parser] = MappingProxyType(
+PARSERS: Mapping[Protocol, Parser] = MappingProxyType(
     {
         Protocol.HTTP: Http1Parser(),
         Protocol.POSTGRES: PostgresParser(),
