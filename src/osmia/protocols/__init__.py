@@ -1,5 +1,1 @@
 """Sans-I/O parsers: bytes of one protocol in, what they mean out; one file per protocol, one registry."""
-
-from osmia.protocols.registry import PARSERS
-
-__all__ = ["PARSERS"]

@@ -10,9 +10,9 @@ from osmia.protocols.http1 import Http1Parser
 from osmia.protocols.parser import Parser
 from osmia.protocols.postgres import PostgresParser
 
-__all__ = ["PARSERS"]
+__all__ = ["PROTOCOLS"]
 
-PARSERS: Mapping[Protocol, Parser] = MappingProxyType(
+PROTOCOLS: Mapping[Protocol, Parser] = MappingProxyType(
     {
         Protocol.HTTP: Http1Parser(),
         Protocol.POSTGRES: PostgresParser(),
