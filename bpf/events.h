@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause */
 /*
- * The contract between kernel and user space: every record and map value that crosses, with its size asserted.
+ * The contract between kernel and user space: every record and map value that crosses, with its
+ * size asserted.
  *
- * `src/osmia/agent/kernel/layout.py` mirrors these structs for numpy, under the same names; a test compares both.
- * Addresses are 16 network-order bytes, IPv4 as ::ffff:a.b.c.d. Ports are in host order. Times are
- * CLOCK_MONOTONIC ns. "local" is the end whose process we watched, "remote" the other one.
+ * `src/osmia/agent/events.py` mirrors these structs for numpy, under the same names; a test
+ * compares both. Addresses are 16 network-order bytes, IPv4 as ::ffff:a.b.c.d. Ports are in host
+ * order. Times are CLOCK_MONOTONIC ns. "local" is the end whose process we watched, "remote" the
+ * other one.
  */
 #ifndef OSMIA_EVENTS_H
 #define OSMIA_EVENTS_H
 
 #define OSMIA_REQUEST_SNIPPET 512
-#define OSMIA_RESPONSE_HEAD 192
-#define OSMIA_RESPONSE_TAIL 64
-#define OSMIA_COMMAND 16
+#define OSMIA_RESPONSE_HEAD   192
+#define OSMIA_RESPONSE_TAIL   64
+#define OSMIA_COMMAND	      16
 
 enum osmia_protocol {
 	OSMIA_UNKNOWN = 0,
@@ -105,16 +107,17 @@ struct osmia_bucket {
 	__u32 reserved;
 };
 
-/* Why something that was seen is not (fully) known; one per CPU. Counters of messages, not of bytes. */
+/* Why something that was seen is not (fully) known; one per CPU. Counters of messages, not of
+ * bytes. */
 struct osmia_ledger {
-	__u64 seen;	      /* responses matched to a request */
-	__u64 ring_full;      /* event not written; counted in its edge */
+	__u64 seen;		/* responses matched to a request */
+	__u64 ring_full;	/* event not written; counted in its edge */
 	__u64 connections_full; /* no room to remember the connection */
-	__u64 edges_full;     /* no room for the edge: not counted in it */
-	__u64 histogram_full; /* counted in its edge, missing from its histogram */
-	__u64 unreadable;     /* user memory could not be read */
-	__u64 unanswered;     /* a request was followed by another before any response was seen */
-	__u64 abandoned;      /* the connection ended before a response was seen */
+	__u64 edges_full;	/* no room for the edge: not counted in it */
+	__u64 histogram_full;	/* counted in its edge, missing from its histogram */
+	__u64 unreadable;	/* user memory could not be read */
+	__u64 unanswered;	/* a request was followed by another before any response was seen */
+	__u64 abandoned;	/* the connection ended before a response was seen */
 };
 
 #define OSMIA_ASSERT(name, condition) typedef char osmia_assert_##name[(condition) ? 1 : -1]

@@ -2,9 +2,10 @@
 /*
  * The kernel types that our programs touch, and no others.
  *
- * Every struct is relocated by CO-RE (preserve_access_index), so only the names of fields matter here, not their
- * offsets or neighbours. Written by hand in place of a dump of the running kernel's BTF: the build then needs
- * neither bpftool nor BTF, gives the same object on every machine, and a reader sees what we depend on.
+ * Every struct is relocated by CO-RE (preserve_access_index), so only the names of fields matter
+ * here, not their offsets or neighbours. Written by hand in place of a dump of the running kernel's
+ * BTF: the build then needs neither bpftool nor BTF, gives the same object on every machine, and a
+ * reader sees what we depend on.
  */
 #ifndef OSMIA_VMLINUX_H
 #define OSMIA_VMLINUX_H
@@ -27,7 +28,10 @@ typedef __u16 __sum16;
 typedef __u32 __wsum;
 typedef unsigned short umode_t;
 typedef _Bool bool;
-enum { false = 0, true = 1 };
+enum {
+	false = 0,
+	true = 1
+};
 
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
@@ -36,8 +40,13 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
 
-enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
-enum { BPF_RB_NO_WAKEUP = 1 };
+enum {
+	BPF_ANY = 0,
+	BPF_NOEXIST = 1
+};
+enum {
+	BPF_RB_NO_WAKEUP = 1
+};
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 

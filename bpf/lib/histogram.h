@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause */
-/* The latency histogram's bucket function; twin of src/osmia/model/histogram.py, held together by a test. */
+/* The latency histogram's bucket function; twin of src/osmia/model/histogram.py, held together by a
+ * test. */
 #ifndef OSMIA_HISTOGRAM_H
 #define OSMIA_HISTOGRAM_H
 
@@ -8,7 +9,8 @@
 #define HISTOGRAM_LAST_EXPONENT	 36
 #define HISTOGRAM_BUCKETS	 865
 
-/* floor(log2(value)) of a value > 0, by halving: BPF has no count-leading-zeros instruction before v4. */
+/* floor(log2(value)) of a value > 0, by halving: BPF has no count-leading-zeros instruction before
+ * v4. */
 static inline __u32 histogram_exponent(__u64 value)
 {
 	__u32 exponent = 0;
@@ -45,7 +47,8 @@ static inline __u16 histogram_bucket(__u64 latency_ns)
 	exponent = histogram_exponent(latency_ns);
 	if (exponent > HISTOGRAM_LAST_EXPONENT)
 		return HISTOGRAM_BUCKETS - 1;
-	mantissa = (latency_ns >> (exponent - HISTOGRAM_SUB_BITS)) & ((1 << HISTOGRAM_SUB_BITS) - 1);
+	mantissa =
+		(latency_ns >> (exponent - HISTOGRAM_SUB_BITS)) & ((1 << HISTOGRAM_SUB_BITS) - 1);
 	return 1 + ((exponent - HISTOGRAM_FIRST_EXPONENT) << HISTOGRAM_SUB_BITS) + mantissa;
 }
 

@@ -2,18 +2,18 @@
 /*
  * From a file descriptor of the current task to its TCP socket.
  *
- * Walking current->files finds sockets that existed before us and those that came by dup, fork or SCM_RIGHTS,
- * in every network namespace, with no map of descriptors to keep. The pointer found is a plain number to the
- * verifier: good as a map key and for probe reads, nothing else.
+ * Walking current->files finds sockets that existed before us and those that came by dup, fork or
+ * SCM_RIGHTS, in every network namespace, with no map of descriptors to keep. The pointer found is
+ * a plain number to the verifier: good as a map key and for probe reads, nothing else.
  */
 #ifndef OSMIA_SOCKET_H
 #define OSMIA_SOCKET_H
 
-#define AF_INET	    2
-#define AF_INET6    10
-#define SOCK_STREAM 1
-#define S_IFMT	    0170000
-#define S_IFSOCK    0140000
+#define AF_INET	      2
+#define AF_INET6      10
+#define SOCK_STREAM   1
+#define S_IFMT	      0170000
+#define S_IFSOCK      0140000
 #define RCV_SHUTDOWN  1
 #define SEND_SHUTDOWN 2
 
@@ -60,7 +60,8 @@ static __always_inline void read_addresses(struct osmia_event *event, struct soc
 		map_ipv4(event->local_ip, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
 		map_ipv4(event->remote_ip, BPF_CORE_READ(sk, __sk_common.skc_daddr));
 	} else {
-		BPF_CORE_READ_INTO(&event->local_ip, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr8);
+		BPF_CORE_READ_INTO(&event->local_ip, sk,
+				   __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr8);
 		BPF_CORE_READ_INTO(&event->remote_ip, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr8);
 	}
 	event->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
@@ -68,7 +69,8 @@ static __always_inline void read_addresses(struct osmia_event *event, struct soc
 	event->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 }
 
-/* Bytes that the application has handed to TCP so far, modulo 2^32; exact for every system call family. */
+/* Bytes that the application has handed to TCP so far, modulo 2^32; exact for every system call
+ * family. */
 static __always_inline __u32 bytes_written(struct sock *sk)
 {
 	return BPF_CORE_READ((struct tcp_sock *)sk, write_seq);

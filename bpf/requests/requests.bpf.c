@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
 /*
- * Every request of every process on this machine: matched to its response, timed, counted, reported.
+ * Every request of every process on this machine: matched to its response, timed, counted,
+ * reported.
  *
- * A buffer's first bytes (and, for PostgreSQL, its last six) tell whether it begins a request or answers one. Only
- * then is the descriptor resolved to its socket, the state of that connection found, and something done; all other
- * traffic costs one or two small reads. Counters and histogram live in maps and stay exact when the ring is full.
- * The kernel copies and bounds; user space parses (src/osmia/protocols).
+ * A buffer's first bytes (and, for PostgreSQL, its last six) tell whether it begins a request or
+ * answers one. Only then is the descriptor resolved to its socket, the state of that connection
+ * found, and something done; all other traffic costs one or two small reads. Counters and histogram
+ * live in maps and stay exact when the ring is full. The kernel copies and bounds; user space
+ * parses (src/osmia/protocols).
  *
  * Both ends of a call on one host give two events, one per role.
  */
@@ -75,30 +77,32 @@ struct {
 /* The initial value of a connection: too large for the stack. */
 static struct connection blank;
 
-#define COUNT(field)                                                                               \
-	do {                                                                                       \
-		__u32 zero_ = 0;                                                                   \
-		struct osmia_ledger *ledger_ = bpf_map_lookup_elem(&ledger, &zero_);               \
-		if (ledger_)                                                                       \
-			ledger_->field++;                                                          \
+#define COUNT(field)                                                                 \
+	do {                                                                         \
+		__u32 zero_ = 0;                                                     \
+		struct osmia_ledger *ledger_ = bpf_map_lookup_elem(&ledger, &zero_); \
+		if (ledger_)                                                         \
+			ledger_->field++;                                            \
 	} while (0)
 
 #define ADD(target, amount) __sync_fetch_and_add(&(target), (amount))
 
-/* ---- what a buffer is ------------------------------------------------------------------------------------------ */
+/* ---- what a buffer is
+ * ------------------------------------------------------------------------------------------ */
 
 enum meaning {
 	MEANS_NOTHING = 0,
 	MEANS_HTTP_REQUEST,
 	MEANS_HTTP_RESPONSE,
 	MEANS_POSTGRES_STARTUP,
-	MEANS_POSTGRES_REQUEST,	 /* surely */
-	MEANS_POSTGRES_FRONTEND, /* if the connection is known to be PostgreSQL */
+	MEANS_POSTGRES_REQUEST, /* surely */
+	MEANS_POSTGRES_MESSAGE, /* of either side, if the connection is known to be PostgreSQL */
 	MEANS_POSTGRES_READY,
 };
 
 #define WORD(a, b, c, d) ((__u32)(a) | (__u32)(b) << 8 | (__u32)(c) << 16 | (__u32)(d) << 24)
-#define HEAD_SIZE 16
+#define HEAD_SIZE	 16
+#define READY_SIZE	 6
 
 static __always_inline bool is_http_method(__u32 word)
 {
@@ -136,8 +140,16 @@ static __always_inline bool ends_with_sync(const __u8 *tail)
 	return (tail[1] == 'S' || tail[1] == 'H') && big_endian_32(tail + 2) == 4;
 }
 
+/* Types of messages that may come first in a buffer; most letters serve both sides. */
+static __always_inline bool is_message_type(__u8 type)
+{
+	return (type >= 'A' && type <= 'Z') || (type >= '1' && type <= '3') || type == 't' ||
+	       type == 'n' || type == 's' || type == 'd' || type == 'c';
+}
+
 /* https://www.postgresql.org/docs/current/protocol-message-formats.html */
-static __always_inline enum meaning postgres_meaning(const __u8 *head, const __u8 *tail, __u64 total)
+static __always_inline enum meaning postgres_meaning(const __u8 *head, const __u8 *tail,
+						     __u64 total)
 {
 	__u32 length = big_endian_32(head + 1);
 
@@ -147,28 +159,19 @@ static __always_inline enum meaning postgres_meaning(const __u8 *head, const __u
 		return MEANS_POSTGRES_READY;
 	if (length < 4 || length > 0x3fffffff)
 		return MEANS_NOTHING;
-	switch (head[0]) {
-	case 'Q':
-		return length + 1 == total && head[5] ? MEANS_POSTGRES_REQUEST : MEANS_POSTGRES_FRONTEND;
-	case 'P':
-	case 'B':
-		return ends_with_sync(tail) ? MEANS_POSTGRES_REQUEST : MEANS_POSTGRES_FRONTEND;
-	case 'E':
-	case 'D':
-	case 'C':
-	case 'F':
-		return MEANS_POSTGRES_FRONTEND;
-	default:
-		return MEANS_NOTHING;
-	}
+	if (head[0] == 'Q' && length + 1 == total && head[5])
+		return MEANS_POSTGRES_REQUEST;
+	if ((head[0] == 'P' || head[0] == 'B') && ends_with_sync(tail))
+		return MEANS_POSTGRES_REQUEST;
+	return is_message_type(head[0]) ? MEANS_POSTGRES_MESSAGE : MEANS_NOTHING;
 }
 
 static __always_inline enum meaning meaning_of(const struct buffer *buffer)
 {
-	__u8 head[HEAD_SIZE] = {}, tail[6] = {};
+	__u8 head[HEAD_SIZE] = {}, tail[READY_SIZE] = {};
 	__u32 size = buffer->length < HEAD_SIZE ? buffer->length : HEAD_SIZE, word;
 
-	if (buffer->length < 6)
+	if (buffer->length < READY_SIZE)
 		return MEANS_NOTHING;
 	if (bpf_probe_read_user(head, size & (2 * HEAD_SIZE - 1), buffer->data)) {
 		COUNT(unreadable);
@@ -184,9 +187,12 @@ static __always_inline enum meaning meaning_of(const struct buffer *buffer)
 	return postgres_meaning(head, tail, buffer->total);
 }
 
-/* ---- whose it is ----------------------------------------------------------------------------------------------- */
+/* ---- whose it is
+ * -----------------------------------------------------------------------------------------------
+ */
 
-/* The process that reads or writes owns the request; forked and pre-forked servers change it between requests. */
+/* The process that reads or writes owns the request; forked and pre-forked servers change it
+ * between requests. */
 static __always_inline void take_owner(struct osmia_event *event)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
@@ -209,7 +215,8 @@ static __always_inline void take_owner(struct osmia_event *event)
 	__builtin_memcpy(key.remote_ip, event->remote_ip, 16);
 	__builtin_memcpy(key.command, event->command, OSMIA_COMMAND);
 #pragma unroll
-	for (__u32 i = 0; i < sizeof(key) / 8; i++) { /* FNV-1a over words, then mixed once per word */
+	for (__u32 i = 0; i < sizeof(key) / 8;
+	     i++) { /* FNV-1a over words, then mixed once per word */
 		hash = (hash ^ words[i]) * 0x100000001b3ULL;
 		hash ^= hash >> 29;
 	}
@@ -225,7 +232,8 @@ static __always_inline struct osmia_edge *edge_of(const struct osmia_event *even
 		return edge;
 	fresh.key.cgroup_id = event->cgroup_id;
 	fresh.key.netns = event->netns;
-	fresh.key.server_port = event->role == OSMIA_SERVER ? event->local_port : event->remote_port;
+	fresh.key.server_port =
+		event->role == OSMIA_SERVER ? event->local_port : event->remote_port;
 	fresh.key.protocol = event->protocol;
 	fresh.key.role = event->role;
 	__builtin_memcpy(fresh.key.local_ip, event->local_ip, 16);
@@ -255,10 +263,11 @@ static __always_inline struct connection *remember(struct sock *sk, __u8 protoco
 	return connection;
 }
 
-/* ---- requests and responses ------------------------------------------------------------------------------------ */
+/* ---- requests and responses
+ * ------------------------------------------------------------------------------------ */
 
-/* Positions of the two streams at this buffer's first byte. At entry a send has not moved its position yet; at exit
- * a receive has moved it by what it took. */
+/* Positions of the two streams at this buffer's first byte. At entry a send has not moved its
+ * position yet; at exit a receive has moved it by what it took. */
 static __always_inline __u32 position_of(struct sock *sk, const struct buffer *buffer)
 {
 	return buffer->is_send ? bytes_written(sk) : bytes_read(sk) - (__u32)buffer->total;
@@ -298,7 +307,8 @@ static __always_inline void begin_request(struct connection *connection, struct 
 					  const struct buffer *buffer)
 {
 	struct osmia_event *event = &connection->event;
-	__u32 size = buffer->length < OSMIA_REQUEST_SNIPPET ? buffer->length : OSMIA_REQUEST_SNIPPET;
+	__u32 size =
+		buffer->length < OSMIA_REQUEST_SNIPPET ? buffer->length : OSMIA_REQUEST_SNIPPET;
 
 	if (connection->phase == PHASE_REQUESTED) {
 		if (event->protocol == OSMIA_POSTGRES)
@@ -321,6 +331,8 @@ static __always_inline void begin_request(struct connection *connection, struct 
 		size = 0;
 	}
 	event->request_length = size;
+	event->response_head_length = 0;
+	event->response_tail_length = 0;
 }
 
 static __always_inline void copy_response(struct osmia_event *event, const struct buffer *buffer)
@@ -330,7 +342,8 @@ static __always_inline void copy_response(struct osmia_event *event, const struc
 	__u32 tail = rest < OSMIA_RESPONSE_TAIL ? rest : OSMIA_RESPONSE_TAIL;
 
 	asm volatile("" : "+r"(head));
-	if (head > OSMIA_RESPONSE_HEAD || bpf_probe_read_user(event->response_head, head, buffer->data))
+	if (head > OSMIA_RESPONSE_HEAD ||
+	    bpf_probe_read_user(event->response_head, head, buffer->data))
 		head = 0;
 	event->response_head_length = head;
 	asm volatile("" : "+r"(tail));
@@ -347,7 +360,8 @@ static __always_inline __u8 error_flag(const struct osmia_event *event)
 
 	if (event->protocol == OSMIA_HTTP)
 		return head[9] == '5' ? OSMIA_FLAG_ERROR : 0;
-	if (head[0] == 'E' || (head[0] == '1' && head[5] == 'E') || (head[0] == '2' && head[5] == 'E') ||
+	if (head[0] == 'E' || (head[0] == '1' && head[5] == 'E') ||
+	    (head[0] == '2' && head[5] == 'E') ||
 	    (head[0] == '1' && head[5] == '2' && head[10] == 'E'))
 		return OSMIA_FLAG_ERROR;
 	return 0;
@@ -367,7 +381,8 @@ static __always_inline void count_in_histogram(const struct osmia_event *event, 
 	}
 	if (!bpf_map_update_elem(&histogram, &key, &one, BPF_NOEXIST))
 		return;
-	count = bpf_map_lookup_elem(&histogram, &key); /* another CPU was first, or the map is full */
+	count = bpf_map_lookup_elem(&histogram,
+				    &key); /* another CPU was first, or the map is full */
 	if (count)
 		ADD(*count, 1);
 	else
@@ -411,7 +426,11 @@ static __always_inline void end_request(struct connection *connection, struct so
 
 	event->end_ns = bpf_ktime_get_ns();
 	latency_ns = event->end_ns - event->start_ns;
-	copy_response(event, buffer);
+	/* PostgreSQL sends an error on its own before a bare ReadyForQuery: what came before tells
+	 * more. */
+	if (event->protocol == OSMIA_HTTP || buffer->length > READY_SIZE ||
+	    !event->response_head_length)
+		copy_response(event, buffer);
 	connection->phase = event->protocol == OSMIA_HTTP ? PHASE_RESPONDING : PHASE_IDLE;
 	event->request_bytes = request_position_now(sk, event) - connection->request_position;
 	event->response_bytes = response_position_now(sk, event) - connection->response_position;
@@ -440,13 +459,40 @@ static __always_inline bool is_interim(const struct buffer *buffer)
 	return code[0] == '1' && !(code[1] == '0' && code[2] == '1');
 }
 
+/* Something came back, or more of it. */
+static __always_inline void on_response(struct connection *connection, struct sock *sk,
+					const struct buffer *buffer, enum meaning meaning)
+{
+	if (connection->phase != PHASE_REQUESTED)
+		return;
+	switch (meaning) {
+	case MEANS_HTTP_RESPONSE:
+		if (!is_interim(buffer))
+			end_request(connection, sk, buffer);
+		break;
+	case MEANS_POSTGRES_READY:
+		end_request(connection, sk, buffer);
+		break;
+	case MEANS_POSTGRES_MESSAGE:
+		copy_response(&connection->event, buffer);
+		break;
+	default:
+		break;
+	}
+}
+
+static __always_inline __u8 protocol_of(enum meaning meaning)
+{
+	return meaning == MEANS_HTTP_REQUEST || meaning == MEANS_HTTP_RESPONSE ? OSMIA_HTTP
+									       : OSMIA_POSTGRES;
+}
+
 static __always_inline void handle(const struct buffer *buffer)
 {
 	enum meaning meaning = meaning_of(buffer);
 	struct connection *connection;
 	struct sock *sk;
 	__u64 key;
-	__u8 requester = buffer->is_send ? OSMIA_CLIENT : OSMIA_SERVER;
 
 	if (meaning == MEANS_NOTHING)
 		return;
@@ -455,31 +501,26 @@ static __always_inline void handle(const struct buffer *buffer)
 		return;
 	key = (__u64)sk;
 	connection = bpf_map_lookup_elem(&connections, &key);
-	if (meaning == MEANS_HTTP_RESPONSE || meaning == MEANS_POSTGRES_READY) {
-		if (!connection || connection->phase != PHASE_REQUESTED ||
-		    connection->event.role == requester)
-			return;
-		if (meaning == MEANS_HTTP_RESPONSE && is_interim(buffer))
-			return;
-		end_request(connection, sk, buffer);
-		return;
-	}
 	if (!connection) {
-		if (meaning == MEANS_POSTGRES_FRONTEND)
+		if (meaning != MEANS_HTTP_REQUEST && meaning != MEANS_POSTGRES_REQUEST &&
+		    meaning != MEANS_POSTGRES_STARTUP)
 			return;
-		connection = remember(
-			sk, meaning == MEANS_HTTP_REQUEST ? OSMIA_HTTP : OSMIA_POSTGRES,
-			buffer->is_send);
+		connection = remember(sk, protocol_of(meaning), buffer->is_send);
 		if (!connection)
 			return;
 	}
-	if (meaning == MEANS_POSTGRES_STARTUP || connection->event.role != requester ||
-	    (meaning == MEANS_HTTP_REQUEST) != (connection->event.protocol == OSMIA_HTTP))
+	if (protocol_of(meaning) != connection->event.protocol)
 		return;
-	begin_request(connection, sk, buffer);
+	if (buffer->is_send != (connection->event.role == OSMIA_CLIENT))
+		on_response(connection, sk, buffer, meaning);
+	else if (meaning != MEANS_POSTGRES_STARTUP && meaning != MEANS_POSTGRES_READY &&
+		 meaning != MEANS_HTTP_RESPONSE)
+		begin_request(connection, sk, buffer);
 }
 
-/* ---- programs -------------------------------------------------------------------------------------------------- */
+/* ---- programs
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static __always_inline bool is_ignored(void)
 {
@@ -488,8 +529,8 @@ static __always_inline bool is_ignored(void)
 
 /*
  * Sends are taken at entry: recorded at exit they could come after their own response.
- * A raw BTF tracepoint sees all system calls with one program and loads where kprobes, fentry and LSM are absent.
- * Kernels: 5.8. Cost: about 20 ns for a system call that is none of ours.
+ * A raw BTF tracepoint sees all system calls with one program and loads where kprobes, fentry and
+ * LSM are absent. Kernels: 5.8. Cost: about 20 ns for a system call that is none of ours.
  */
 SEC("tp_btf/sys_enter")
 int BPF_PROG(on_send, struct pt_regs *regs, long number)
@@ -521,8 +562,8 @@ int BPF_PROG(on_send, struct pt_regs *regs, long number)
 }
 
 /*
- * Receives are taken at exit, when the bytes are there; the entry's arguments are still in the registers.
- * Kernels: 5.8. Cost: as above.
+ * Receives are taken at exit, when the bytes are there; the entry's arguments are still in the
+ * registers. Kernels: 5.8. Cost: as above.
  */
 SEC("tp_btf/sys_exit")
 int BPF_PROG(on_receive, struct pt_regs *regs, long result)
@@ -566,7 +607,8 @@ int BPF_PROG(on_receive, struct pt_regs *regs, long result)
 
 /*
  * The kernel frees the socket: forget the connection, since its address will be used again.
- * Runs in any context, so nothing here may look at the current task. Kernels: 4.16. Cost: one map lookup a connection.
+ * Runs in any context, so nothing here may look at the current task. Kernels: 4.16. Cost: one map
+ * lookup a connection.
  */
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(on_destroy, struct sock *sk)

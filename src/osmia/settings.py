@@ -22,6 +22,7 @@ __all__ = ["SettingRow", "options", "read", "setting", "table"]
 T = TypeVar("T", bound=msgspec.Struct)
 F = TypeVar("F", bound=Callable[..., Any])
 
+
 class SettingRow(NamedTuple):
     """One row of a program's table."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from osmia.model.entity import Entity
 
-__all__ = ["UNCAPTURED", "Address", "Protocol", "Request", "Role"]
+__all__ = ["UNCAPTURED", "Address", "Process", "Protocol", "Request", "Role"]
 
 UNCAPTURED = "(not captured)"
 """Template of requests that were counted in the kernel but whose text was dropped or never seen."""
@@ -46,12 +46,23 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class Process:
+    """A process on this machine, by its pid in the root namespace and its command name (at most 15 characters)."""
+
+    pid: int
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One request/response pair. Times are Unix ns; `latency_ns` runs to the first byte of the response
     (HTTP) or to ReadyForQuery (PostgreSQL).
 
-    `target` is the raw path or statement and never leaves the node; `template` has its literals removed.
-    `status` is the HTTP code as text, "ok", or the SQLSTATE. `weight` is how many requests this one stands for.
+    `client` and `server` are the addresses the observing end used (a Service's virtual address stays one); the
+    processes are None where not on this machine or not seen. `target` is the raw path or statement and never
+    leaves the node; `template` has its literals removed.
+    `status` is the HTTP code as text, "ok", or the SQLSTATE. `server_port` is the port after address translation,
+    `weight` how many requests this one stands for.
     """
 
     time_ns: int
@@ -61,8 +72,8 @@ class Request:
     server: Address
     source: Entity
     destination: Entity
-    pid: int
-    command: str
+    client_process: Process | None
+    server_process: Process | None
     method: str
     target: str
     template: str
@@ -72,4 +83,5 @@ class Request:
     latency_ns: int
     request_bytes: int
     response_bytes: int
+    server_port: int
     weight: int = 1

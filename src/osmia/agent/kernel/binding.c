@@ -77,7 +77,8 @@ static int attach_all(struct osmia_capture *capture, const char **step)
 {
 	struct bpf_program *program;
 
-	bpf_object__for_each_program(program, capture->object) {
+	bpf_object__for_each_program(program, capture->object)
+	{
 		*step = bpf_program__name(program);
 		if (capture->link_count == PROGRAMS_MAX)
 			return -E2BIG;
@@ -89,8 +90,8 @@ static int attach_all(struct osmia_capture *capture, const char **step)
 	return 0;
 }
 
-static int build(struct osmia_capture *capture, const char *path, const struct osmia_options *options,
-		 const char **step)
+static int build(struct osmia_capture *capture, const char *path,
+		 const struct osmia_options *options, const char **step)
 {
 	int error;
 
@@ -157,13 +158,14 @@ long osmia_capture_drain(struct osmia_capture *capture, void *slots, size_t max_
 }
 
 /* Kernels before 5.6 have no batch operations: there, key by key. */
-static long read_one_by_one(int fd, char *keys, char *values, uint32_t key_size, uint32_t value_size,
-			    uint32_t max_entries)
+static long read_one_by_one(int fd, char *keys, char *values, uint32_t key_size,
+			    uint32_t value_size, uint32_t max_entries)
 {
 	uint32_t count = 0;
 	void *previous = NULL;
 
-	while (count < max_entries && !bpf_map_get_next_key(fd, previous, keys + count * key_size)) {
+	while (count < max_entries &&
+	       !bpf_map_get_next_key(fd, previous, keys + count * key_size)) {
 		previous = keys + count * key_size;
 		if (!bpf_map_lookup_elem(fd, previous, values + count * value_size))
 			count++;
@@ -189,15 +191,17 @@ long osmia_capture_read(struct osmia_capture *capture, const char *name, void *k
 		error = bpf_map_lookup_batch(fd, from, &position, (char *)keys + done * key_size,
 					     (char *)values + done * value_size, &count, NULL);
 		if (error && errno != ENOENT)
-			return done ? -errno :
-				      read_one_by_one(fd, keys, values, key_size, value_size, max_entries);
+			return done ? -errno
+				    : read_one_by_one(fd, keys, values, key_size, value_size,
+						      max_entries);
 		done += count;
 		from = &position;
 	} while (!error && done < max_entries);
 	return done;
 }
 
-long osmia_capture_delete(struct osmia_capture *capture, const char *name, const void *keys, uint32_t count)
+long osmia_capture_delete(struct osmia_capture *capture, const char *name, const void *keys,
+			  uint32_t count)
 {
 	struct bpf_map *map = bpf_object__find_map_by_name(capture->object, name);
 	long deleted = 0;
@@ -230,11 +234,6 @@ int osmia_capture_ledger(struct osmia_capture *capture, uint64_t *counters)
 			counters[i] += values[cpu * words + i];
 	free(values);
 	return error;
-}
-
-int osmia_probe_program_type(int type)
-{
-	return libbpf_probe_bpf_prog_type(type, NULL);
 }
 
 int osmia_probe_map_type(int type)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What Python sees of libbpf: one capture that loads, drains and reads. cffi reads this file as it stands. */
+/* What Python sees of libbpf: one capture that loads, drains and reads. cffi reads this file as it
+ * stands. */
 
 struct osmia_capture;
 
@@ -11,15 +12,18 @@ struct osmia_options {
 	uint32_t max_buckets;
 };
 
-/* Load and attach every program of the object. Returns NULL and fills `error` (what failed and libbpf's words). */
+/* Load and attach every program of the object. Returns NULL and fills `error` (what failed and
+ * libbpf's words). */
 struct osmia_capture *osmia_capture_open(const char *path, const struct osmia_options *options,
 					 char *error, size_t error_size);
 void osmia_capture_close(struct osmia_capture *capture);
 
-/* Move up to `max_events` events from the ring into slots of sizeof(struct osmia_event). Returns how many. */
+/* Move up to `max_events` events from the ring into slots of sizeof(struct osmia_event). Returns
+ * how many. */
 long osmia_capture_drain(struct osmia_capture *capture, void *slots, size_t max_events);
 
-/* Read up to `max_entries` entries of the map "edges" or "histogram". Returns how many, or a negative errno. */
+/* Read up to `max_entries` entries of the map "edges" or "histogram". Returns how many, or a
+ * negative errno. */
 long osmia_capture_read(struct osmia_capture *capture, const char *map, void *keys, void *values,
 			uint32_t max_entries);
 
@@ -27,11 +31,11 @@ long osmia_capture_read(struct osmia_capture *capture, const char *map, void *ke
 long osmia_capture_delete(struct osmia_capture *capture, const char *map, const void *keys,
 			  uint32_t count);
 
-/* Sum the ledger over all CPUs into `counters` (struct osmia_ledger as 64-bit words). 0 or a negative errno. */
+/* Sum the ledger over all CPUs into `counters` (struct osmia_ledger as 64-bit words). 0 or a
+ * negative errno. */
 int osmia_capture_ledger(struct osmia_capture *capture, uint64_t *counters);
 
-/* 1 if the kernel takes programs (maps) of this type, 0 if not, negative errno if that cannot be told. */
-int osmia_probe_program_type(int type);
+/* 1 if the kernel gives maps of this type, 0 if not, negative errno if that cannot be told. */
 int osmia_probe_map_type(int type);
 
 uint32_t osmia_event_size(void);

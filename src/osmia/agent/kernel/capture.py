@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from osmia.agent.kernel.layout import BUCKET, EDGE, EVENT, LEDGER_FIELDS
+from osmia.agent.events import BUCKET, EDGE, EVENT, LEDGER_FIELDS
 from osmia.model.errors import CaptureUnavailableError
 
 if TYPE_CHECKING:

@@ -1,0 +1,52 @@
+"""The agent's settings: OSMIA_AGENT_<NAME> or --name."""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated
+
+import msgspec
+
+from osmia.settings import setting
+
+__all__ = ["AgentConfig", "Scope"]
+
+_Positive = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class Scope(enum.StrEnum):
+    """Whose requests are reported."""
+
+    AUTO = "auto"
+    KUBERNETES = "kubernetes"
+    ALL = "all"
+
+
+class AgentConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What `osmia agent run` needs to know."""
+
+    server: str = setting("", "address of the Osmia server, e.g. http://osmia.example:8014")
+    monitoring_id: str = setting("", "the cluster's monitoring id, from its Add cluster page")
+    key: str = setting("", "the cluster's ingest key, from its Add cluster page")
+    node: str = setting("", "name of this node; empty: the host name")
+    scope: Scope = setting(
+        "auto",
+        "whose requests are reported: kubernetes (one end is a pod), all, or auto (kubernetes where there is one)",
+    )
+    kubeconfig: str = setting("", "kubeconfig file; empty: the pod's service account, else no Kubernetes")
+    watch: Annotated[str, msgspec.Meta(pattern="^(node|cluster)$")] = setting(
+        "node", "which pods are watched: those of this node (the server resolves the others) or of the cluster"
+    )
+    node_netns: str = setting("/proc/1/ns/net", "network namespace of the node, for address translation")
+    flush_s: Annotated[float, msgspec.Meta(ge=0.2, le=60)] = setting(2.0, "seconds between two reports to the server")
+    drain_ms: Annotated[float, msgspec.Meta(ge=1, le=1000)] = setting(
+        20.0, "milliseconds between two looks at the ring"
+    )
+    ring_mib: Annotated[int, msgspec.Meta(ge=1, le=1024)] = setting(
+        16, "size of the event ring in MiB (a power of two)"
+    )
+    max_connections: Annotated[int, msgspec.Meta(ge=64)] = setting(16_384, "connections followed at once (1 KB each)")
+    max_edges: Annotated[int, msgspec.Meta(ge=64)] = setting(16_384, "edges counted at once (0.3 KB each)")
+    queue_mib: _Positive = setting(64.0, "memory for batches the server has not taken yet; the oldest give way")
+    log_level: str = setting("info", "debug, info, warning or error")
+    log_json: bool = setting(False, "log as JSON lines")  # noqa: FBT003 - a row of the table

@@ -1,0 +1,240 @@
+"""The agent as a whole: what `osmia agent run` puts together and keeps running.
+
+    kernel ──drain──▶ assembly ──flush──▶ export ──▶ server
+                          ▲ entities
+
+Two loops in one thread: `_drain_loop` empties the ring every few milliseconds, `_flush_loop` turns what has gathered
+into batches every two seconds. The request list between two flushes is bounded; windows are exact regardless.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import signal
+import time
+from collections.abc import Mapping
+
+import aiohttp
+import anyio
+import anyio.abc
+
+from osmia import __version__
+from osmia.agent.assembly import Assembler
+from osmia.agent.config import AgentConfig, Scope
+from osmia.agent.entities import Entities, EntitiesConfig
+from osmia.agent.events import LEDGER_CAUSES
+from osmia.agent.export import Answer, Exporter, Send, object_columns, request_columns, window_columns
+from osmia.agent.kernel.capture import Capture, CaptureOptions
+from osmia.agent.uncaptured import UncapturedTracker, idle_edges
+from osmia.model import wire
+from osmia.model.errors import ConfigError
+from osmia.model.request import Request
+from osmia.telemetry import get_logger
+
+__all__ = ["run_agent"]
+
+_log = get_logger("agent")
+
+_REQUESTS_MAX = 50_000
+_REQUESTS_PER_BATCH = 10_000
+_OBJECTS_EVERY_S = 15.0
+_POST_TIMEOUT_S = 10.0
+_FAREWELL_S = 3.0
+_EMPTY_RING = 4096
+
+
+class _Agent:
+    """State of one running agent; made complete by its constructor."""
+
+    def __init__(self, config: AgentConfig, capture: Capture, entities: Entities, exporter: Exporter) -> None:
+        self.config = config
+        self.capture = capture
+        self.entities = entities
+        self.exporter = exporter
+        is_kubernetes = config.scope is Scope.KUBERNETES or (config.scope is Scope.AUTO and entities.has_kubernetes)
+        self.assembler = Assembler(entities, only_kubernetes=is_kubernetes)
+        self.node = config.node or platform.node()
+        self.started_ns = time.time_ns()
+        self._tracker = UncapturedTracker()
+        self._requests: list[Request] = []
+        self._lost_requests = 0
+        self._lag_ns = 0
+        self._objects_due_s = 0.0
+
+    async def drain_loop(self) -> None:
+        """Empty the ring, for ever."""
+        while True:
+            self.drain()
+            await anyio.sleep(self.config.drain_ms / 1000)
+
+    async def flush_loop(self) -> None:
+        """Report, for ever."""
+        while True:
+            await anyio.sleep(self.config.flush_s)
+            self.flush()
+
+    def drain(self) -> None:
+        """Everything that waits in the ring, through assembly."""
+        while True:
+            events = self.capture.drain()
+            now_ns = time.time_ns()
+            offset_ns = now_ns - time.monotonic_ns()
+            if len(events):
+                self._lag_ns = max(self._lag_ns, now_ns - offset_ns - int(events["end_ns"][0]))
+            self._keep(self.assembler.add(events, wall_offset_ns=offset_ns, now_ns=now_ns))
+            if len(events) < _EMPTY_RING:
+                return
+
+    def flush(self) -> None:
+        """One report: windows, requests, objects when due, and the ledger."""
+        self.drain()
+        now_ns = time.time_ns()
+        totals = self.capture.edges()
+        lost = self._tracker.advance(totals.keys, totals.values, self.capture.histogram)
+        self.assembler.add_uncaptured(lost, now_ns=now_ns)
+        stale = idle_edges(totals.keys, totals.values, now_ns=time.monotonic_ns(), capacity=self.config.max_edges)
+        if len(stale):
+            self.capture.forget_edges(stale)
+            self._tracker.forget(stale)
+        self.exporter.submit(wire.Table.WINDOWS, window_columns(self.assembler.flush()))
+        requests, self._requests = self._requests, []
+        for start in range(0, len(requests), _REQUESTS_PER_BATCH):
+            part = requests[start : start + _REQUESTS_PER_BATCH]
+            self.exporter.submit(wire.Table.REQUESTS, request_columns(part))
+        self._submit_objects(now_ns)
+        self.exporter.submit(wire.Table.LEDGER, self._ledger_columns(now_ns))
+        self._lag_ns = 0
+
+    def _keep(self, requests: list[Request]) -> None:
+        room = _REQUESTS_MAX - len(self._requests)
+        self._requests.extend(requests[:room])
+        self._lost_requests += max(0, len(requests) - room)
+
+    def _submit_objects(self, now_ns: int) -> None:
+        if not self.entities.objects_changed() and time.monotonic() < self._objects_due_s:
+            return
+        self._objects_due_s = time.monotonic() + _OBJECTS_EVERY_S
+        self.exporter.submit(wire.Table.OBJECTS, object_columns(self.entities.snapshot(), seen_ns=now_ns))
+
+    def lost(self) -> dict[str, int]:
+        """Everything that was seen and is missing somewhere, by cause."""
+        kernel = self.capture.ledger()
+        assembly = self.assembler.statistics()
+        export = self.exporter.statistics()
+        return {cause: kernel[cause] for cause in LEDGER_CAUSES} | {
+            "held_full": assembly.lost_held_full,
+            "windows_full": assembly.lost_windows_full,
+            "unrecognised": assembly.unrecognised,
+            "request_list_full": self._lost_requests,
+            "queue_full": export.lost_queue_full,
+            "refused": export.lost_refused,
+        }
+
+    def _ledger_columns(self, now_ns: int) -> dict[str, list[object]]:
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        lost = {cause: count for cause, count in self.lost().items() if count}
+        return {
+            "time_ns": [now_ns],
+            "node": [self.node],
+            "version": [__version__],
+            "started_ns": [self.started_ns],
+            "seen": [self.capture.ledger()["seen"]],
+            "exported": [self.exporter.statistics().exported_rows],
+            "lost_causes": [list(lost)],
+            "lost_counts": [list(lost.values())],
+            "lag_ns": [self._lag_ns],
+            "cpu_ns": [int((usage.ru_utime + usage.ru_stime) * 1e9)],
+            "rss_bytes": [_resident_bytes()],
+        }
+
+
+async def run_agent(config: AgentConfig) -> None:
+    """Capture, assemble and export until SIGINT or SIGTERM.
+
+    Raises:
+        ConfigError: no server, id or key, or one that cannot be right.
+        CaptureUnavailableError: this machine cannot capture.
+    """
+    _require(config)
+    options = CaptureOptions(
+        ignored_pid=os.getpid(),
+        ring_bytes=config.ring_mib * 1024 * 1024,
+        max_connections=config.max_connections,
+        max_edges=config.max_edges,
+    )
+    timeout = aiohttp.ClientTimeout(total=_POST_TIMEOUT_S)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        with Capture(options) as capture:
+            exporter = Exporter(
+                _sender(session, config),
+                first_sequence=time.time_ns() // 1000,
+                max_bytes=int(config.queue_mib * 1024 * 1024),
+            )
+            entities = Entities(_entities_config(config))
+            await _run(_Agent(config, capture, entities, exporter))
+
+
+async def _run(agent: _Agent) -> None:
+    _log.info("capturing", node=agent.node, server=agent.config.server, scope=str(agent.config.scope))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(agent.entities.run)
+        tasks.start_soon(agent.drain_loop)
+        tasks.start_soon(agent.flush_loop)
+        tasks.start_soon(agent.exporter.run)
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for number in signals:
+                _log.info("ending", signal=signal.Signals(number).name)
+                break
+        tasks.cancel_scope.cancel()
+    agent.flush()
+    await agent.exporter.drain(_FAREWELL_S)
+
+
+def _sender(session: aiohttp.ClientSession, config: AgentConfig) -> Send:
+    headers = {
+        "Authorization": f"Bearer {config.key}",
+        "Osmia-Cluster": config.monitoring_id,
+        "Osmia-Agent": config.node or platform.node(),
+        "Content-Type": wire.CONTENT_TYPE,
+        "Content-Encoding": wire.CONTENT_ENCODING,
+    }
+
+    async def send(table: wire.Table, sequence: int, payload: bytes) -> Answer:
+        url = f"{config.server.rstrip('/')}/api/v1/ingest/{table}"
+        try:
+            async with session.post(url, data=payload, headers=headers | {"Osmia-Sequence": str(sequence)}) as response:
+                text = "" if response.status == 200 else (await response.text())[:300]  # noqa: PLR2004 - OK
+                return Answer(response.status, _seconds(response.headers), text)
+        except (aiohttp.ClientError, TimeoutError) as exc:
+            return Answer(0, None, f"{type(exc).__name__}: {exc}")
+
+    return send
+
+
+def _seconds(headers: Mapping[str, str]) -> float | None:
+    try:
+        return float(headers.get("Retry-After", ""))
+    except ValueError:
+        return None
+
+
+def _require(config: AgentConfig) -> None:
+    for name in ("server", "monitoring_id", "key"):
+        if not getattr(config, name):
+            remedy = "copy it from the cluster's page of the Osmia server (Clusters, Add cluster)"
+            raise ConfigError(f"--{name.replace('_', '-')}", "", "is missing", remedy=remedy)
+    if not config.server.startswith(("http://", "https://")):
+        raise ConfigError("--server", config.server, "is not an address", remedy="begin it with http:// or https://")
+
+
+def _entities_config(config: AgentConfig) -> EntitiesConfig:
+    return EntitiesConfig(
+        node=config.node, kubeconfig=config.kubeconfig, watch=config.watch, node_netns=config.node_netns
+    )
+
+
+def _resident_bytes() -> int:
+    with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - hot enough to skip pathlib
+        return int(file.read().split()[1]) * resource.getpagesize()
