@@ -1,0 +1,110 @@
+# Osmia: every task of this repository. `make` alone lists them.
+#
+# setup, test, check and demo work from a fresh clone: each calls what it needs first. What is up to date is known
+# by stamps in .venv/stamps, which are older than nothing they were made from.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+NAME ?=
+ARGS ?=
+
+# Packages of Debian 12 by the program or file that shows that they are there.
+APT := clang:/usr/bin/clang llvm:/usr/bin/llvm-strip clang-format:/usr/bin/clang-format \
+	libbpf-dev:/usr/include/bpf/libbpf.h libelf-dev:/usr/include/libelf.h zlib1g-dev:/usr/include/zlib.h \
+	gcc:/usr/bin/gcc libc6-dev:/usr/include/stdio.h \
+	iproute2:/usr/sbin/ip nftables:/usr/sbin/nft conntrack:/usr/sbin/conntrack \
+	postgresql:/usr/lib/postgresql nginx-light:/usr/sbin/nginx \
+	wrk:/usr/bin/wrk apache2-utils:/usr/bin/ab curl:/usr/bin/curl kubernetes-client:/usr/bin/kubectl chromium:/usr/bin/chromium
+# Headers and venv of Debian's own Python; another Python brings its own.
+ifeq ($(shell command -v $(PYTHON)),/usr/bin/python3)
+APT += python3-dev:/usr/include/python3.11/Python.h python3-venv:/usr/share/doc/python3-venv
+endif
+MISSING := $(foreach pair,$(APT),$(if $(wildcard $(lastword $(subst :, ,$(pair)))),,$(firstword $(subst :, ,$(pair)))))
+
+BPF_SOURCES := $(shell find bpf -type f 2>/dev/null)
+NATIVE_SOURCES := $(wildcard src/osmia/agent/kernel/*.[ch])
+UI_SOURCES := $(shell find ui -path ui/node_modules -prune -o -type f -print 2>/dev/null)
+C_SOURCES := $(filter-out bpf/vmlinux.h,$(filter %.c %.h,$(BPF_SOURCES))) \
+	$(filter-out %/_bpf.c,$(NATIVE_SOURCES))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench docs lock clean
+
+help: ## list these tasks
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMPS)/package $(STAMPS)/ui ## make .venv with everything built: packages, BPF objects, binding, web UI
+
+demo: setup ## a small Kubernetes with sample apps on this machine, watched live in the browser (root)
+	@$(BIN)/osmia demo $(ARGS)
+
+test: setup ## all tests that this machine can run, Python then UI (ARGS= goes to pytest)
+	$(BIN)/pytest $(ARGS)
+	cd ui && npm test
+
+check: setup ## linters, types, import contracts, C format, UI types and lint, docs
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/mypy tests bench .ci hatch_build.py
+	$(BIN)/lint-imports --no-logo
+	clang-format --dry-run -Werror $(C_SOURCES)
+	cd ui && npx --no-install tsc --noEmit
+	cd ui && npm run --silent lint
+	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
+
+bench: setup ## all benchmarks, or NAME=group.bench for one; writes bench/results.json
+	@$(BIN)/python -m bench $(NAME)
+
+docs: setup ## build the documentation into site/
+	$(BIN)/mkdocs build --strict
+
+lock: $(STAMPS)/venv ## resolve pyproject.toml anew into requirements.lock
+	$(BIN)/python .ci/lock.py $(ARGS)
+
+clean: ## remove everything built, the virtual environment too
+	rm -rf $(VENV) build dist site .output .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf ui/node_modules ui/dist src/osmia/web bench/results.json
+	rm -f src/osmia/agent/kernel/*.so src/osmia/agent/kernel/*.bpf.o src/osmia/agent/kernel/_bpf.c
+	find src tests bench -name __pycache__ -prune -exec rm -rf {} +
+
+# ---- what setup is made of ------------------------------------------------------------------------------------------
+
+ifneq ($(strip $(MISSING)),)
+.PHONY: packages
+endif
+packages:
+ifneq ($(strip $(MISSING)),)
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		set -x; apt-get update -qq; \
+		DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $(MISSING) >/dev/null; \
+	else \
+		echo "osmia: not root, so these Debian packages stay missing and what needs them is left out: $(MISSING)" >&2; \
+	fi
+endif
+
+$(STAMPS)/venv: | packages
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "osmia: needs Python 3.11 or newer (PYTHON=...)")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/requirements: requirements.lock | $(STAMPS)/venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	touch $@
+
+# The editable install runs hatch_build.py, which compiles the BPF objects and the binding.
+$(STAMPS)/package: pyproject.toml hatch_build.py $(BPF_SOURCES) $(NATIVE_SOURCES) $(STAMPS)/requirements $(STAMPS)/ui
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	touch $@
+
+$(STAMPS)/modules: ui/package-lock.json | $(STAMPS)/venv
+	@node -e 'process.exit(+process.versions.node.split(".")[0] < 20)' || \
+		{ echo "osmia: the web UI needs Node 20 or newer to build" >&2; exit 1; }
+	cd ui && npm ci --silent --no-audit --no-fund
+	touch $@
+
+$(STAMPS)/ui: $(UI_SOURCES) $(STAMPS)/modules
+	cd ui && npm run --silent build
+	touch $@
