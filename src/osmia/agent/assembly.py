@@ -29,9 +29,9 @@ from osmia.model.entity import Entity, EntityKind
 from osmia.model.histogram import bucket_of
 from osmia.model.request import UNCAPTURED, Address, Process, Protocol, Request, Role
 from osmia.model.window import WINDOW_S, EdgeKey, Window
-from osmia.protocols.registry import PROTOCOLS
 from osmia.protocols.parser import UNRECOGNISED
 from osmia.protocols.postgres import PostgresConnection
+from osmia.protocols.registry import PROTOCOLS
 
 if typing.TYPE_CHECKING:
     from numpy.typing import NDArray

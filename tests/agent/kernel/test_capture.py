@@ -1,0 +1,312 @@
+"""Capture on the real kernel: every request of real programs, at both ends, exactly."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import http.server
+import os
+import socket
+import socketserver
+import subprocess
+import threading
+import time
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import psycopg
+import pytest
+
+from osmia.agent.events import EVENT, LEDGER_CAUSES, EventKind, ProtocolCode, RoleCode
+from osmia.agent.kernel.capture import Capture, CaptureOptions, binding
+from osmia.model.histogram import bucket_of, lower_bound_ns
+from osmia.model.request import Address
+from tests.agent.postgres import postgres_server
+
+if typing.TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+pytestmark = pytest.mark.ebpf
+
+DEADLINE_S = 10.0
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Answers /status/<code> with that code and /bytes/<n> with n bytes."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are two writes; waiting 40 ms for an ACK between them tests nothing
+
+    def do_GET(self) -> None:
+        """Answer by path."""
+        _, kind, number = self.path.split("?", 1)[0].split("/")
+        status, body = (int(number), b"ok") if kind == "status" else (200, b"x" * int(number))
+        if status == 204:
+            body = b""
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    """One thread per connection, ended with the server."""
+
+    daemon_threads = True
+
+
+class Server6(Server):
+    """The same on IPv6."""
+
+    address_family = socket.AF_INET6
+
+
+@contextlib.contextmanager
+def serving(server_class: type[Server] = Server, host: str = "127.0.0.1") -> Iterator[int]:
+    """A server on a free port."""
+    with server_class((host, 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+@dataclass
+class Seen:
+    """Everything a capture gave for one port, gathered until a condition holds."""
+
+    capture: Capture
+    port: int
+    events: list[NDArray[np.void]] = field(default_factory=list)
+
+    def until(self, condition: Callable[[NDArray[np.void]], bool]) -> NDArray[np.void]:
+        """Drain until the condition holds for all events of the port so far, or fail after the deadline."""
+        deadline = time.monotonic() + DEADLINE_S
+        while True:
+            batch = self.capture.drain()
+            ours = (batch["local_port"] == self.port) | (batch["remote_port"] == self.port)
+            self.events.append(batch[ours].copy())
+            everything = np.concatenate(self.events)
+            if condition(everything):
+                return everything
+            assert time.monotonic() < deadline, f"{len(everything)} events after {DEADLINE_S} s"
+            time.sleep(0.002)  # between two looks; the servers and clients need the interpreter too
+
+    def requests(self, count: int) -> NDArray[np.void]:
+        """Exactly `count` request events (both ends counted)."""
+
+        def enough(events: NDArray[np.void]) -> bool:
+            return int(np.sum(events["kind"] == EventKind.REQUEST)) >= count
+
+        events = self.until(enough)
+        found = events[events["kind"] == EventKind.REQUEST]
+        assert len(found) == count
+        return found
+
+
+@pytest.fixture
+def capture() -> Iterator[Capture]:
+    """A running capture with default sizes."""
+    with Capture() as running:
+        yield running
+
+
+def by_role(events: NDArray[np.void], role: RoleCode) -> NDArray[np.void]:
+    """Events of one end."""
+    return events[events["role"] == role]
+
+
+def fetch(port: int, *paths: str, host: str = "127.0.0.1") -> None:
+    """Requests over one kept-alive connection, by Python's own client."""
+    connection = http.client.HTTPConnection(host, port, timeout=10)
+    for path in paths:
+        connection.request("GET", path)
+        connection.getresponse().read()
+    connection.close()
+
+
+def test_layout_and_kernel_agree_on_sizes() -> None:
+    """numpy reads events at the offsets at which C wrote them."""
+    assert binding().lib.osmia_event_size() == EVENT.itemsize
+
+
+def test_histogram_twins_agree() -> None:
+    """C and Python put every value into the same bucket, bounds included."""
+    values = [0, 1, 1023, 1024, 2**37 - 1, 2**37, 2**63]
+    values += [lower_bound_ns(b) + d for b in range(1, 865) for d in (-1, 0, 1)]
+
+    assert [binding().lib.osmia_histogram_bucket(v) for v in values] == [bucket_of(v) for v in values]
+
+
+def test_each_request_is_seen_once_at_each_end(capture: Capture) -> None:
+    """Keep-alive requests come out in order, with status text, both addresses and both processes."""
+    with serving() as port:
+        fetch(port, "/status/200", "/status/404", "/status/503", "/status/204")
+        events = Seen(capture, port).requests(8)
+
+    for role in RoleCode:
+        heads = [bytes(e["response_head"].tobytes())[9:12] for e in by_role(events, role)]
+        assert heads == [b"200", b"404", b"503", b"204"]
+        assert by_role(events, role)["sequence"].tolist() == [1, 2, 3, 4]
+    assert set(events["pid"].tolist()) == {os.getpid()}
+
+
+def test_the_owner_is_the_process_that_reads_and_writes(capture: Capture) -> None:
+    """curl's end belongs to curl, the server's to us."""
+    with serving() as port:
+        curl = subprocess.Popen(
+            ["curl", "-s", "-o", "/dev/null", f"http://127.0.0.1:{port}/status/200"], stdout=subprocess.DEVNULL
+        )
+        curl.wait()
+        events = Seen(capture, port).requests(2)
+
+    (client,), (server,) = by_role(events, RoleCode.CLIENT), by_role(events, RoleCode.SERVER)
+    assert (int(client["pid"]), client["command"].tobytes().rstrip(b"\0")) == (curl.pid, b"curl")
+    assert int(server["pid"]) == os.getpid()
+
+
+def test_bytes_are_exact_for_small_and_large_responses(capture: Capture) -> None:
+    """What the first buffer did not hold arrives as a remainder, and the edge has the sum."""
+    with serving() as port:
+        fetch(port, "/bytes/10", "/bytes/3000000")
+        seen = Seen(capture, port)
+        events = seen.until(lambda e: bool(np.any((e["kind"] == EventKind.REMAINDER) & (e["sequence"] == 2))))
+        events = seen.until(lambda e: len(e[(e["kind"] == EventKind.REMAINDER) & (e["sequence"] == 2)]) == 2)
+
+    for role in RoleCode:
+        last = by_role(events, role)
+        total = max(last[last["sequence"] == 2]["response_bytes"].tolist())
+        assert 3_000_000 < total < 3_000_300
+    edges = capture.edges().values
+    ours = edges[edges["server_port"] == port]
+    assert ours["response_bytes"].min() == ours["response_bytes"].max() > 3_000_010
+
+
+def test_ipv6_has_both_ends(capture: Capture) -> None:
+    """The same over ::1."""
+    with serving(Server6, "::1") as port:
+        fetch(port, "/status/200", host="::1")
+        events = Seen(capture, port).requests(2)
+
+    assert {Address.from_bytes(e["local_ip"].tobytes(), 0).ip for e in events} == {"::1"}
+
+
+def test_a_connection_older_than_the_capture_is_seen() -> None:
+    """Nothing about a connection has to be watched from its beginning."""
+    with serving() as port:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", "/status/200")
+        connection.getresponse().read()
+        with Capture() as late:
+            connection.request("GET", "/status/201")
+            connection.getresponse().read()
+            events = Seen(late, port).requests(2)
+        connection.close()
+
+    assert {bytes(e["response_head"].tobytes())[9:12] for e in events} == {b"201"}
+
+
+def test_counters_and_histogram_equal_the_requests(capture: Capture) -> None:
+    """An edge's count, errors and histogram are those of its events."""
+    with serving() as port:
+        fetch(port, *(["/status/200"] * 30 + ["/status/500"] * 7))
+        events = Seen(capture, port).requests(74)
+
+    totals = capture.edges()
+    ours = totals.values["server_port"] == port
+    assert totals.values[ours]["count"].tolist() == [37, 37]
+    assert totals.values[ours]["errors"].tolist() == [7, 7]
+    buckets, counts = capture.histogram()
+    for key in totals.keys[ours].tolist():
+        mine = events[events["edge"] == key]
+        expected = np.bincount([bucket_of(int(n)) for n in mine["end_ns"] - mine["start_ns"]], minlength=865)
+        got = np.zeros(865, dtype=np.int64)
+        got[buckets["bucket"][buckets["edge"] == key]] = counts[buckets["edge"] == key]
+        assert got.tolist() == expected.tolist()
+
+
+def test_a_full_ring_loses_events_but_no_counts() -> None:
+    """With a ring of one page and nobody draining, counters stay exact and the ledger tells what is missing."""
+    with serving() as port, Capture(CaptureOptions(ring_bytes=4096)) as small:
+        fetch(port, *["/status/200"] * 200)
+        edges = small.edges().values
+        events = small.drain()
+        ledger = small.ledger()
+
+    ours = edges[edges["server_port"] == port]
+    arrived = int(np.sum(((events["local_port"] == port) | (events["remote_port"] == port)) & (events["kind"] == 1)))
+    assert ours["count"].tolist() == [200, 200]
+    assert int(ours["unsent"].sum()) == 400 - arrived > 0
+    assert ledger["ring_full"] >= int(ours["unsent"].sum())
+
+
+def test_full_maps_are_counted() -> None:
+    """When there is no room for another connection, the ledger says so and nothing breaks."""
+    with serving() as port, Capture(CaptureOptions(max_connections=4)) as small:
+        held = [http.client.HTTPConnection("127.0.0.1", port, timeout=10) for _ in range(12)]
+        for connection in held:
+            connection.request("GET", "/status/200")
+            connection.getresponse().read()
+        ledger = small.ledger()
+        for connection in held:
+            connection.close()
+
+    assert ledger["connections_full"] > 0
+
+
+def test_a_good_day_loses_nothing(capture: Capture) -> None:
+    """2,000 requests over eight connections: 4,000 events, every loss counter at zero."""
+    with serving() as port:
+        threads = [threading.Thread(target=fetch, args=(port, *["/status/200"] * 250)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        seen = Seen(capture, port)
+        seen.requests(4_000)
+        for thread in threads:
+            thread.join()
+
+    assert {cause: capture.ledger()[cause] for cause in LEDGER_CAUSES} == dict.fromkeys(LEDGER_CAUSES, 0)
+
+
+def test_postgres_queries_of_both_protocols(capture: Capture) -> None:
+    """Simple and extended queries, errors and large results, at both ends, with what the parser needs."""
+    with postgres_server() as port:
+        with psycopg.connect(
+            f"host=127.0.0.1 port={port} user=postgres dbname=postgres", autocommit=True
+        ) as connection:
+            connection.execute("SELECT 1")
+            connection.execute("SELECT %s::int", (42,)).fetchall()
+            connection.execute("SELECT * FROM generate_series(1, 5000)").fetchall()
+            with contextlib.suppress(psycopg.errors.UndefinedTable):
+                connection.execute("SELECT * FROM missing")
+        events = Seen(capture, port).requests(8)
+
+    assert set(events["protocol"].tolist()) == {ProtocolCode.POSTGRES}
+    for role in RoleCode:
+        mine = by_role(events, role)
+        assert b"SELECT 5000" in mine[2]["response_head"].tobytes() + mine[2]["response_tail"].tobytes()
+        assert b"42P01" in mine[3]["response_head"].tobytes()
+        assert int(mine[2]["response_bytes"]) > 50_000
+
+
+def test_a_closed_capture_leaves_nothing_behind() -> None:
+    """Programs and maps are gone from the kernel when the capture closes."""
+
+    def programs() -> set[str]:
+        listing = subprocess.run(["bpftool", "prog", "list"], capture_output=True, text=True, check=True).stdout
+        return {line.split(":")[0] for line in listing.splitlines() if "name on_receive" in line}
+
+    before = programs()
+    with Capture():
+        ours = programs() - before
+
+    assert len(ours) >= 1
+    deadline = time.monotonic() + DEADLINE_S
+    while programs() & ours:  # the kernel frees them after a grace period
+        assert time.monotonic() < deadline

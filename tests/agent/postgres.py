@@ -1,0 +1,57 @@
+"""A real PostgreSQL of our own: Debian's binaries, a temporary cluster, no TLS, gone afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+def _binary(name: str) -> str:
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    if not found:
+        pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
+    return str(found[-1])
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def postgres_server() -> Iterator[int]:
+    """A server that trusts everybody on 127.0.0.1; yields its port."""
+    account = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
+    who = {"user": account.pw_uid, "group": account.pw_gid} if account else {}
+    home = Path(tempfile.mkdtemp(prefix="osmia-pg-"))
+    if account:
+        os.chown(home, account.pw_uid, account.pw_gid)
+    port = _free_port()
+    data = home / "data"
+    subprocess.run(
+        [_binary("initdb"), "-D", data, "-U", "postgres", "-A", "trust", "--no-sync"],
+        check=True,
+        capture_output=True,
+        cwd=home,
+        **who,
+    )
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c fsync=off -k {home}"
+    control = [_binary("pg_ctl"), "-D", data, "-w"]
+    log = home / "log"
+    subprocess.run([*control, "-o", options, "-l", log, "start"], check=True, capture_output=True, cwd=home, **who)
+    try:
+        yield port
+    finally:
+        subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True, cwd=home, **who)
+        shutil.rmtree(home)
