@@ -1,0 +1,77 @@
+"""What the lab asks of the machine: root, a few programs, cgroup v2; and how it runs those programs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+
+import anyio
+
+from osmia.model.errors import LabError
+
+__all__ = ["PACKAGES", "require_host", "require_program", "run"]
+
+PACKAGES = {
+    "ip": "iproute2",
+    "nft": "nftables",
+    "nsenter": "util-linux",
+    "unshare": "util-linux",
+    "setpriv": "util-linux",
+    "pivot_root": "util-linux",
+    "mount": "mount",
+    "umount": "mount",
+    "openssl": "openssl",
+    "postgres": "postgresql",
+    "initdb": "postgresql",
+    "nginx": "nginx-light",
+    "redis-server": "redis-server",
+}
+"""Debian package of each program that the lab or its images may need."""
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Search path of the lab's commands and of its containers."""
+
+_NEEDED = ("ip", "nft", "nsenter", "unshare", "setpriv", "pivot_root", "mount", "umount")
+
+
+def require_host() -> None:
+    """Refuse a machine that cannot carry a lab.
+
+    Raises:
+        LabError: not root, or a program is missing; says what for and what to install.
+    """
+    if os.geteuid() != 0:
+        raise LabError(
+            "the lab needs root: it makes network namespaces, cgroups, mounts and nft rules",
+            remedy="run it with sudo",
+        )
+    for program in _NEEDED:
+        require_program(program)
+
+
+def require_program(name: str, *, extra_path: str = "") -> str:
+    """Full path of a program.
+
+    Raises:
+        LabError: it is not installed; names the Debian package.
+    """
+    path = f"{extra_path}:{PATH}" if extra_path else PATH
+    found = shutil.which(name, path=path)
+    if found is None:
+        package = PACKAGES.get(name, name)
+        raise LabError(f"the program {name!r} is not installed", remedy=f"apt-get install {package}")
+    return found
+
+
+async def run(argv: Sequence[str], *, text: str = "") -> str:
+    """Run a command to its end with `text` on its standard input; returns its standard output.
+
+    Raises:
+        LabError: it failed; carries the command and what it said.
+    """
+    done = await anyio.run_process(list(argv), input=text.encode(), check=False)
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip()
+        raise LabError(f"`{' '.join(argv)}` failed with status {done.returncode}: {said}")
+    return done.stdout.decode(errors="replace")

@@ -1,0 +1,1 @@
+"""Networks of the lab: address plans, a node's namespace with its bridge and uplink, Service VIPs, cluster DNS."""

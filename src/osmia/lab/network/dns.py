@@ -1,0 +1,139 @@
+"""The cluster's name server: A records of Services and their pods, answered over UDP and TCP; nothing is forwarded.
+
+`SERVICE.NAMESPACE.svc.cluster.local` gives the VIP; a headless Service gives its ready endpoints, and
+`HOSTNAME.SERVICE...` one of them. Other names do not exist (NXDOMAIN); known names have no AAAA records, which is
+answered as "no data" so that resolvers do not fall through to the next search domain.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import anyio
+import anyio.abc
+from dnslib import QTYPE, RCODE, RR, A, DNSError, DNSHeader, DNSRecord
+
+from osmia.telemetry import get_logger
+
+__all__ = ["CLUSTER_DOMAIN", "NameServer", "Zone", "zone_of"]
+
+CLUSTER_DOMAIN = "cluster.local"
+Object = dict[str, Any]
+Zone = Mapping[str, tuple[str, ...]]
+"""Fully qualified lower-case name without the last dot -> IPv4 addresses."""
+
+_TTL_S = 5
+_LARGEST_UDP_BYTES = 1232
+_TCP_IDLE_S = 10.0
+_MAX_TCP_CLIENTS = 64
+_SERVICE_NAME = "kubernetes.io/service-name"
+
+log = get_logger("lab.dns")
+
+
+def zone_of(services: Iterable[Object], slices: Iterable[Object]) -> Zone:
+    """Every name that the Services and EndpointSlices give."""
+    zone: dict[str, tuple[str, ...]] = {}
+    headless: set[tuple[str, str]] = set()
+    for service in services:
+        metadata, spec = service["metadata"], service["spec"]
+        name = f"{metadata['name']}.{metadata['namespace']}.svc.{CLUSTER_DOMAIN}"
+        if spec.get("clusterIP") == "None":
+            headless.add((metadata["namespace"], metadata["name"]))
+            zone[name] = ()
+        elif spec.get("clusterIP"):
+            zone[name] = (spec["clusterIP"],)
+    for one in slices:
+        metadata = one["metadata"]
+        service_name = (metadata.get("labels") or {}).get(_SERVICE_NAME, "")
+        if (metadata["namespace"], service_name) in headless:
+            _add_endpoints(zone, f"{service_name}.{metadata['namespace']}.svc.{CLUSTER_DOMAIN}", one)
+    return zone
+
+
+def _add_endpoints(zone: dict[str, tuple[str, ...]], name: str, one: Object) -> None:
+    for endpoint in one.get("endpoints") or []:
+        if (endpoint.get("conditions") or {}).get("ready") is False:
+            continue
+        addresses = tuple(endpoint["addresses"])
+        zone[name] = (*zone[name], *addresses)
+        label = endpoint.get("hostname") or addresses[0].replace(".", "-")
+        zone[f"{label}.{name}"] = addresses
+
+
+class NameServer:
+    """Answers from `zone`, which its owner replaces whenever the cluster changed."""
+
+    def __init__(self) -> None:
+        self.zone: Zone = {}
+        self.answered = 0
+        self.refused = 0
+
+    def answer(self, question: bytes) -> bytes | None:
+        """The reply to one message, or None where the message is not DNS."""
+        try:
+            request = DNSRecord.parse(question)
+        except (DNSError, ValueError, IndexError) as exc:
+            self.refused += 1
+            log.debug("not a DNS message", problem=str(exc))
+            return None
+        self.answered += 1
+        reply = DNSRecord(DNSHeader(id=request.header.id, qr=1, aa=1, ra=1, rd=request.header.rd), q=request.q)
+        addresses = self.zone.get(str(request.q.qname).rstrip(".").lower())
+        if addresses is None:
+            reply.header.rcode = RCODE.NXDOMAIN
+        elif request.q.qtype in (QTYPE.A, QTYPE.ANY):
+            for address in addresses:
+                reply.add_answer(RR(request.q.qname, QTYPE.A, rdata=A(address), ttl=_TTL_S))
+        return bytes(reply.pack())
+
+    async def serve(self, datagrams: socket.socket, listener: socket.socket) -> None:
+        """Answer on both sockets until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._serve_datagrams, datagrams)
+            tasks.start_soon(self._serve_streams, listener)
+
+    async def _serve_datagrams(self, datagrams: socket.socket) -> None:
+        while True:
+            await anyio.wait_readable(datagrams)
+            try:
+                question, client = datagrams.recvfrom(65535)
+                reply = self.answer(question)
+                if reply is None:
+                    continue
+                if len(reply) > _LARGEST_UDP_BYTES:
+                    reply = bytes(DNSRecord.parse(reply).truncate().pack())
+                datagrams.sendto(reply, client)
+            except BlockingIOError:
+                continue
+            except OSError as exc:
+                log.warning("DNS reply not sent", problem=str(exc))
+
+    async def _serve_streams(self, listener: socket.socket) -> None:
+        limiter = anyio.CapacityLimiter(_MAX_TCP_CLIENTS)
+        async with anyio.create_task_group() as tasks:
+            while True:
+                await anyio.wait_readable(listener)
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    continue
+                tasks.start_soon(self._serve_stream, connection, limiter)
+
+    async def _serve_stream(self, connection: socket.socket, limiter: anyio.CapacityLimiter) -> None:
+        connection.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        stream = await anyio.abc.SocketStream.from_socket(connection)
+        async with limiter, stream:
+            buffered = anyio.streams.buffered.BufferedByteReceiveStream(stream)
+            try:
+                while True:
+                    with anyio.fail_after(_TCP_IDLE_S):
+                        size = int.from_bytes(await buffered.receive_exactly(2), "big")
+                        reply = self.answer(await buffered.receive_exactly(size))
+                    if reply is None:
+                        return
+                    await stream.send(len(reply).to_bytes(2, "big") + reply)
+            except (anyio.IncompleteRead, anyio.BrokenResourceError, TimeoutError):
+                return
