@@ -1,0 +1,140 @@
+"""Questions about one cluster: map, edges over time, a workload's details, requests, data quality."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Awaitable
+from typing import Annotated, TypeVar
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from osmia.server.api.answer import json_answer
+from osmia.server.api.errors import ApiError
+from osmia.server.api.state import ClusterDependency, Services, ServicesDependency
+from osmia.server.query.answers import Map, Quality, RequestPage, ResourceDetails, Series
+from osmia.server.query.quality import quality
+from osmia.server.query.ranges import TimeRange
+from osmia.server.query.requests import MAX_LIMIT, RequestFilter, find_requests
+from osmia.server.query.resources import ResourceName, resource_details
+from osmia.server.query.series import MAX_POINTS, edge_exists, edge_series
+from osmia.server.query.service_map import service_map
+from osmia.server.storage.store import QueryError
+
+__all__ = ["router"]
+
+T = TypeVar("T")
+
+router = APIRouter(prefix="/api/v1/clusters/{cluster_id}", tags=["telemetry"])
+
+_EDGE_ID = re.compile(r"[0-9a-f]{16}")
+_RESOURCE_PARTS = 3
+
+
+def _range(
+    services: ServicesDependency,
+    start: Annotated[str, Query(alias="from", description="Unix ms, now or now-15m")] = "now-15m",
+    end: Annotated[str, Query(alias="to", description="Unix ms, now or now-15m")] = "now",
+) -> TimeRange:
+    return TimeRange.parse(start, end, now_ms=services.now_ns() // 10**6)
+
+
+_RangeDependency = Annotated[TimeRange, Depends(_range)]
+
+
+async def _timed(services: Services, question: str, answer: Awaitable[T]) -> T:
+    began = time.perf_counter()
+    try:
+        return await answer
+    except QueryError:
+        services.metrics.add("query_failures", question=question)
+        raise
+    finally:
+        services.metrics.observe("query_seconds", time.perf_counter() - began, question=question)
+
+
+@router.get("/quality", response_model=Quality)
+async def get_quality(cluster: ClusterDependency, services: ServicesDependency) -> Response:
+    """How far the data can be trusted right now."""
+    question = quality(services.store, services.freshness, cluster=cluster.id, now_ns=services.now_ns())
+    return json_answer(await _timed(services, "quality", question))
+
+
+@router.get("/map", response_model=Map)
+async def get_map(cluster: ClusterDependency, span: _RangeDependency, services: ServicesDependency) -> Response:
+    """The service map."""
+    question = service_map(services.store, services.freshness, cluster=cluster.id, span=span)
+    return json_answer(await _timed(services, "map", question))
+
+
+@router.get("/edges/{edge_id}/series", response_model=Series)
+async def get_edge_series(
+    cluster: ClusterDependency,
+    edge_id: str,
+    span: _RangeDependency,
+    services: ServicesDependency,
+    points: Annotated[int, Query(ge=1, le=MAX_POINTS)] = 60,
+) -> Response:
+    """One edge over time."""
+    number = int(edge_id, 16) if _EDGE_ID.fullmatch(edge_id) else None
+    if number is None or not await edge_exists(services.store, cluster=cluster.id, edge_id=number):
+        raise ApiError(404, "edge_id", edge_id, problem="no such edge", remedy="take ids from the map")
+    question = edge_series(
+        services.store, services.freshness, cluster=cluster.id, edge_id=number, span=span, points=points
+    )
+    return json_answer(await _timed(services, "edge_series", question))
+
+
+@router.get("/resources/{resource_id:path}", response_model=ResourceDetails)
+async def get_resource(
+    cluster: ClusterDependency, resource_id: str, span: _RangeDependency, services: ServicesDependency
+) -> Response:
+    """One workload: what it serves and whom it calls."""
+    parts = resource_id.split("/", _RESOURCE_PARTS - 1)
+    if len(parts) != _RESOURCE_PARTS:
+        raise ApiError(
+            404, "resource_id", resource_id, problem="not a resource id", remedy="kind/namespace/name, as on the map"
+        )
+    question = resource_details(
+        services.store, services.freshness, cluster=cluster.id, resource=ResourceName(*parts), span=span
+    )
+    details = await _timed(services, "resource", question)
+    if details is None:
+        raise ApiError(
+            404, "resource_id", resource_id, problem="not seen in this range", remedy="choose a longer time range"
+        )
+    return json_answer(details)
+
+
+@router.get("/requests", response_model=RequestPage)
+async def list_requests(  # noqa: PLR0913 - one argument per filter of the API
+    cluster: ClusterDependency,
+    span: _RangeDependency,
+    services: ServicesDependency,
+    *,
+    source: str = "",
+    target: str = "",
+    resource: Annotated[str, Query(description="id of the workload at either end")] = "",
+    protocol: str = "",
+    status: str = "",
+    method: str = "",
+    text: Annotated[str, Query(description="stands in the path or statement, any case", max_length=500)] = "",
+    min_latency_ns: Annotated[int, Query(ge=0, lt=1 << 63)] = 0,
+    errors_only: bool = False,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 200,
+    cursor: Annotated[str, Query(max_length=100)] = "",
+) -> Response:
+    """Single requests, newest first."""
+    wanted = RequestFilter(
+        source=source,
+        target=target,
+        resource=resource,
+        protocol=protocol,
+        status=status,
+        method=method,
+        text=text,
+        min_latency_ns=min_latency_ns,
+        errors_only=errors_only,
+    )
+    question = find_requests(services.store, cluster=cluster.id, span=span, wanted=wanted, limit=limit, cursor=cursor)
+    return json_answer(await _timed(services, "requests", question))

@@ -1,0 +1,1 @@
+"""From an agent's POST to the store: decode, check, name remote peers, queue, acknowledge."""

@@ -1,0 +1,165 @@
+"""Who had an address when: names the far end of a connection, which the near end's agent could not know.
+
+An agent watches its own node, so a peer on another node reaches us as an External with a pod's address. The objects
+of the cluster say whose address that was at the time; addresses are used again, hence the intervals.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from osmia.model.entity import EntityKind
+from osmia.server.storage.store import Store
+
+__all__ = ["AddressBook", "AddressBooks", "Owner", "Sighting", "name_peers", "sighting"]
+
+_MAX_ADDRESSES = 200_000
+_MAX_OWNERS_PER_ADDRESS = 32
+_FOREVER_NS = 1 << 62
+_OVER = frozenset({"Succeeded", "Failed"})
+
+# A deleted pod's last requests are reported up to a window later.
+_LINGER_NS = 15 * 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """What an address stands for."""
+
+    kind: str
+    namespace: str
+    name: str
+    pod: str = ""
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One object's claim on its addresses from `from_ns` until `to_ns`."""
+
+    uid: str
+    object_kind: str
+    ips: tuple[str, ...]
+    owner: Owner
+    from_ns: int
+    to_ns: int
+    seen_ns: int
+
+
+class AddressBook:
+    """Addresses of one cluster's pods, nodes and Services over time; bounded, the longest unused address goes first."""
+
+    def __init__(self) -> None:
+        self._claims: OrderedDict[str, dict[str, Sighting]] = OrderedDict()
+        self.dropped = 0
+
+    def __len__(self) -> int:
+        return len(self._claims)
+
+    def note(self, sighting: Sighting) -> None:
+        """Take in what an object says; an older statement of the same object is ignored."""
+        for ip in sighting.ips:
+            claims = self._claims.setdefault(ip, {})
+            known = claims.get(sighting.uid)
+            if known is not None and known.seen_ns > sighting.seen_ns:
+                continue
+            claims[sighting.uid] = sighting
+            if len(claims) > _MAX_OWNERS_PER_ADDRESS:
+                del claims[min(claims, key=lambda uid: claims[uid].to_ns)]
+                self.dropped += 1
+            self._claims.move_to_end(ip)
+        while len(self._claims) > _MAX_ADDRESSES:
+            self._claims.popitem(last=False)
+            self.dropped += 1
+
+    def owner_at(self, ip: str, *, time_ns: int) -> Owner | None:
+        """The owner at that time, or None when nobody or more than one pod (host network) claims it."""
+        claims = self._claims.get(ip)
+        if not claims:
+            return None
+        current = [one for one in claims.values() if one.from_ns <= time_ns < one.to_ns + _LINGER_NS]
+        for kind in ("Node", "Pod", "Service"):
+            matching = [one for one in current if one.object_kind == kind]
+            if kind == "Pod" and len(matching) > 1:
+                # Within the linger both the old and the new pod match: the one that came last has the address.
+                alive = [one for one in matching if time_ns < one.to_ns]
+                matching = alive or [max(matching, key=lambda one: one.from_ns)]
+            if len(matching) == 1:
+                return matching[0].owner
+        return None
+
+
+class AddressBooks:
+    """The address book of every cluster."""
+
+    def __init__(self) -> None:
+        self._books: dict[str, AddressBook] = {}
+
+    @classmethod
+    async def load(cls, store: Store) -> AddressBooks:
+        """From the objects that the store holds."""
+        books = cls()
+        rows = await store.query(
+            "SELECT cluster, uid, kind, namespace, name, node, workload_kind, workload_name, phase, ips, seen_ns,"
+            " created_ns, deleted_ns FROM objects FINAL WHERE kind IN ('Pod', 'Node', 'Service') AND notEmpty(ips)"
+            f" ORDER BY seen_ns DESC LIMIT {_MAX_ADDRESSES}"
+        )
+        for row in reversed(rows):
+            books.of(str(row["cluster"])).note(sighting(row))
+        return books
+
+    def of(self, cluster: str) -> AddressBook:
+        """The book of one cluster."""
+        return self._books.setdefault(cluster, AddressBook())
+
+    def forget(self, cluster: str) -> None:
+        """Drop a removed cluster."""
+        self._books.pop(cluster, None)
+
+    def entries(self) -> int:
+        """Addresses known in all."""
+        return sum(len(book) for book in self._books.values())
+
+
+def sighting(row: Mapping[str, Any]) -> Sighting:
+    """From a row of the `objects` table (wire or store)."""
+    owner = Owner(row["kind"], row["namespace"], row["name"])
+    to_ns = row["deleted_ns"] or _FOREVER_NS
+    if row["kind"] == "Pod":
+        kind, name = row["workload_kind"], row["workload_name"]
+        owner = Owner(
+            kind if name else EntityKind.POD.value, row["namespace"], name or row["name"], row["name"], row["node"]
+        )
+        if row["phase"] in _OVER:
+            to_ns = min(to_ns, row["seen_ns"])
+    return Sighting(row["uid"], row["kind"], tuple(row["ips"]), owner, row["created_ns"], to_ns, row["seen_ns"])
+
+
+def name_peers(rows: pa.Table, book: AddressBook, *, time_column: str) -> tuple[pa.Table, int]:
+    """The rows with every External end that the book knows replaced by its owner, and how many ends that were."""
+    resolved = 0
+    for end in ("source", "destination"):
+        outside = pc.equal(rows.column(f"{end}_kind"), EntityKind.EXTERNAL.value)
+        if not pc.any(outside).as_py():
+            continue
+        columns = {
+            name: rows.column(f"{end}_{name}").to_pylist() for name in ("kind", "namespace", "name", "pod", "node")
+        }
+        ips, times = rows.column(f"{end}_ip").to_pylist(), rows.column(time_column).to_pylist()
+        for index in pc.indices_nonzero(outside).to_pylist():
+            owner = book.owner_at(ips[index], time_ns=times[index])
+            if owner is None:
+                continue
+            resolved += 1
+            for name, values in columns.items():
+                values[index] = getattr(owner, name)
+        for name, values in columns.items():
+            column = f"{end}_{name}"
+            rows = rows.set_column(rows.schema.get_field_index(column), column, pa.array(values, pa.string()))
+    return rows, resolved

@@ -1,0 +1,1 @@
+"""Questions that pages ask, each a typed function of the store; `answers.py` has what they return."""

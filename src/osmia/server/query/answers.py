@@ -1,0 +1,263 @@
+"""What questions return: frozen values whose fields are the JSON fields of the API.
+
+Times are Unix ms, latencies ns, rates per second, `error_rate` a share 0..1. None is "not known", 0 is zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = [
+    "AgentQuality",
+    "Edge",
+    "EndpointStatistics",
+    "EntityName",
+    "Map",
+    "Node",
+    "Peer",
+    "PodState",
+    "Quality",
+    "RequestEnd",
+    "RequestPage",
+    "RequestRecord",
+    "Resource",
+    "ResourceDetails",
+    "Series",
+    "ServicePort",
+    "Side",
+    "Summary",
+]
+
+Side = Literal["client", "server"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntityName:
+    """A workload by name; `id` is kind/namespace/name."""
+
+    id: str
+    kind: str
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node(EntityName):
+    """One workload on the map; the `_in` figures are of what it serves."""
+
+    pods_ready: int | None
+    pods_desired: int | None
+    rate_in: float
+    error_rate_in: float | None
+    p95_in_ns: int | None
+    is_idle: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicePort:
+    """A Service (empty when the address was used directly) and port through which an edge runs."""
+
+    name: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """Who calls whom by which protocol, as the chosen side saw it."""
+
+    id: str
+    source: str
+    target: str
+    protocol: str
+    is_tls: bool
+    services: list[ServicePort]
+    side: Side
+    count: int
+    rate: float
+    errors: int
+    error_rate: float
+    p50_ns: int | None
+    p95_ns: int | None
+    p99_ns: int | None
+    request_bytes: int
+    response_bytes: int
+    request_bytes_rate: float
+    response_bytes_rate: float
+    first_ms: int
+    last_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Map:
+    """The service map of a time range; `from_ms` and `to_ms` are what the figures really cover."""
+
+    from_ms: int
+    to_ms: int
+    newest_ms: int | None
+    nodes: list[Node]
+    edges: list[Edge]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """Figures over time; `times_ms` are the beginnings of the steps, None stands where nothing is known."""
+
+    step_ms: int
+    times_ms: list[int]
+    rate: list[float | None]
+    error_rate: list[float | None]
+    p50_ns: list[int | None]
+    p95_ns: list[int | None]
+    p99_ns: list[int | None]
+    request_bytes_rate: list[float | None]
+    response_bytes_rate: list[float | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodState:
+    """One pod of a workload."""
+
+    name: str
+    node: str
+    phase: str
+    ip: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource(Node):
+    """A workload with its pods."""
+
+    pods: list[PodState]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """All that a workload served in the range."""
+
+    rate: float
+    error_rate: float | None
+    p50_ns: int | None
+    p95_ns: int | None
+    p99_ns: int | None
+    count: int
+    errors: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointStatistics:
+    """One endpoint or statement of an edge."""
+
+    method: str
+    template: str
+    count: int
+    rate: float
+    errors: int
+    error_rate: float
+    p50_ns: int | None
+    p95_ns: int | None
+    p99_ns: int | None
+    latency_sum_ns: int
+    statuses: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """One workload at the other end, by protocol and Service, with its endpoints, the costliest first."""
+
+    peer: EntityName
+    protocol: str
+    service: str
+    port: int
+    count: int
+    rate: float
+    errors: int
+    error_rate: float
+    p50_ns: int | None
+    p95_ns: int | None
+    p99_ns: int | None
+    endpoints: list[EndpointStatistics]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceDetails:
+    """Everything about one workload in a time range; `series` is of what it served."""
+
+    from_ms: int
+    to_ms: int
+    newest_ms: int | None
+    resource: Resource
+    summary: Summary
+    series: Series
+    incoming: list[Peer]
+    outgoing: list[Peer]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestEnd(EntityName):
+    """One end of a request."""
+
+    pod: str
+    ip: str
+    service: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRecord:
+    """One request; `weight` is how many like it this row stands for."""
+
+    time_ms: float
+    role: Side
+    protocol: str
+    is_tls: bool
+    source: RequestEnd
+    target: RequestEnd
+    server_port: int
+    client_port: int
+    method: str
+    template: str
+    status: str
+    is_error: bool
+    latency_ns: int
+    request_bytes: int
+    response_bytes: int
+    command: str
+    pid: int
+    weight: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestPage:
+    """Requests, the newest first; `next_cursor` continues where this page ends."""
+
+    items: list[RequestRecord]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentQuality:
+    """What one agent says of its own work; `lost` counts the last 15 minutes."""
+
+    id: str
+    node: str
+    version: str
+    last_seen_ms: int
+    lag_ms: int
+    seen: int
+    exported: int
+    lost: dict[str, int]
+    cpu_cores: float | None
+    rss_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """How far the data can be trusted right now."""
+
+    agents: list[AgentQuality]
+    agents_connected: int
+    agents_expected: int
+    lag_ms: int | None
+    lost: int
+    is_exact: bool
+    newest_ms: int | None

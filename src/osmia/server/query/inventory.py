@@ -1,0 +1,110 @@
+"""What exists in a cluster, with or without traffic: workloads and their pods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from osmia.server.query.answers import PodState
+from osmia.server.query.ranges import TimeRange
+from osmia.server.query.rows import integer, text
+from osmia.server.storage.store import Store
+
+__all__ = ["Workload", "nodes_expected", "pods_of", "workloads"]
+
+_LISTED_IDLE = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
+
+_EXISTS = "created_ns < {to_ns:UInt64} AND (deleted_ns = 0 OR deleted_ns >= {to_ns:UInt64})"
+
+_OWNER = (
+    "if(workload_name = '', 'Pod', workload_kind) AS owner_kind, if(workload_name = '', name, workload_name) AS owner"
+)
+
+_WORKLOADS = f"""
+SELECT owner_kind AS kind, namespace, owner AS name, sum(pods) AS pods, sum(running) AS running,
+    sum(desired) AS desired, sum(ready) AS ready, sum(declared) AS declared
+FROM (
+    SELECT {_OWNER}, namespace, 1 AS pods, phase = 'Running' AS running, 0 AS desired, 0 AS ready, 0 AS declared
+    FROM objects FINAL WHERE cluster = {{cluster:String}} AND kind = 'Pod' AND {_EXISTS}
+    UNION ALL
+    SELECT kind AS owner_kind, name AS owner, namespace, 0, 0, replicas_desired, replicas_ready, 1
+    FROM objects FINAL WHERE cluster = {{cluster:String}} AND kind IN ('Deployment', 'StatefulSet', 'DaemonSet')
+        AND {_EXISTS}
+) GROUP BY kind, namespace, name
+"""
+
+_PODS = f"""
+SELECT name, node, phase, ips, {_OWNER} FROM objects FINAL
+WHERE cluster = {{cluster:String}} AND kind = 'Pod' AND namespace = {{namespace:String}} AND {_EXISTS}
+    AND owner_kind = {{kind:String}} AND owner = {{name:String}} ORDER BY name LIMIT 1000
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One workload as the cluster declares it."""
+
+    kind: str
+    namespace: str
+    name: str
+    pods_ready: int
+    pods_desired: int
+    has_pods: bool
+
+    @property
+    def id(self) -> str:
+        """kind/namespace/name."""
+        return f"{self.kind}/{self.namespace}/{self.name}"
+
+    @property
+    def is_listed_idle(self) -> bool:
+        """Whether the map shows it even without traffic."""
+        return self.has_pods and self.kind in _LISTED_IDLE
+
+
+async def workloads(store: Store, cluster: str, span: TimeRange) -> Mapping[str, Workload]:
+    """Every workload that exists at the end of the range, by id; counts come from its pods where it has no object."""
+    rows = await store.query(_WORKLOADS, {"cluster": cluster, "to_ns": span.to_s * 10**9})
+    found = []
+    for row in rows:
+        is_declared = integer(row, "declared") > 0
+        found.append(
+            Workload(
+                kind=text(row, "kind"),
+                namespace=text(row, "namespace"),
+                name=text(row, "name"),
+                pods_ready=integer(row, "ready" if is_declared else "running"),
+                pods_desired=integer(row, "desired" if is_declared else "pods"),
+                has_pods=integer(row, "pods") > 0,
+            )
+        )
+    return {workload.id: workload for workload in found}
+
+
+async def pods_of(store: Store, cluster: str, span: TimeRange, *, workload: tuple[str, str, str]) -> list[PodState]:
+    """Pods of a workload (kind, namespace, name) at the end of the range."""
+    kind, namespace, name = workload
+    parameters = {
+        "cluster": cluster,
+        "to_ns": span.to_s * 10**9,
+        "kind": kind,
+        "namespace": namespace,
+        "name": name,
+    }
+    rows = await store.query(_PODS, parameters)
+    pods = []
+    for row in rows:
+        ips: list[str] = list(row["ips"])  # type: ignore[call-overload]  # an Array(String) column
+        pods.append(
+            PodState(name=text(row, "name"), node=text(row, "node"), phase=text(row, "phase"), ip=ips[0] if ips else "")
+        )
+    return pods
+
+
+async def nodes_expected(store: Store, cluster: str) -> int:
+    """Nodes that exist now, each of which should run an agent; 0 when the cluster's nodes are not known."""
+    rows = await store.query(
+        "SELECT count() AS nodes FROM objects FINAL WHERE cluster = {cluster:String} AND kind = 'Node' AND deleted_ns = 0",
+        {"cluster": cluster},
+    )
+    return integer(rows[0], "nodes")

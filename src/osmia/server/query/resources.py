@@ -1,0 +1,273 @@
+"""One workload in detail: what it serves and whom it calls, by peer and endpoint."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import anyio
+
+from osmia.server.query.answers import (
+    EndpointStatistics,
+    EntityName,
+    Peer,
+    PodState,
+    Resource,
+    ResourceDetails,
+    Series,
+    Summary,
+)
+from osmia.server.query.freshness import Freshness
+from osmia.server.query.histogram import quantiles_sql
+from osmia.server.query.inventory import Workload, pods_of, workloads
+from osmia.server.query.ranges import TimeRange
+from osmia.server.query.rows import entity_id, integer, quantile, services, text
+from osmia.server.query.series import series_of
+from osmia.server.query.sides import IN_RANGE, choice_sql, range_parameters
+from osmia.server.storage.store import Row, Store
+
+__all__ = ["ResourceName", "resource_details"]
+
+_ENDPOINTS_PER_PEER = 50
+_MAX_PEERS = 500
+
+_IS_TARGET = "destination_kind = {kind:String} AND destination_namespace = {namespace:String} AND destination_name = {name:String}"
+_IS_SOURCE = "source_kind = {kind:String} AND source_namespace = {namespace:String} AND source_name = {name:String}"
+
+_ENDS = """edge_id, protocol, source_kind, source_namespace, source_name,
+    destination_kind, destination_namespace, destination_name"""
+
+_FIGURES = """sum(e.n) AS n, sum(e.errors) AS errors, sum(e.latency_sum) AS latency_sum, min(e.first_ns) AS first_ns,
+    sumMap(e.hist) AS h"""
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceName:
+    """The workload asked about."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    @property
+    def id(self) -> str:
+        """kind/namespace/name."""
+        return f"{self.kind}/{self.namespace}/{self.name}"
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """As bound values."""
+        return {"kind": self.kind, "namespace": self.namespace, "name": self.name}
+
+
+def _peers_sql(span: TimeRange, condition: str) -> str:
+    return f"""
+    SELECT {_ENDS}, destination_service, server_port, ports, n, errors, latency_sum, first_ns, {quantiles_sql("h")} AS q
+    FROM (
+        SELECT *, groupUniqArray(20)((destination_service, server_port)) OVER (PARTITION BY edge_id) AS ports FROM (
+            SELECT {_ENDS}, role, destination_service, server_port, {_FIGURES}
+            FROM edge_{span.resolution.suffix} AS e WHERE {IN_RANGE} AND {condition}
+            GROUP BY {_ENDS}, role, destination_service, server_port
+        )
+    )
+    WHERE (edge_id, role) IN ({choice_sql(span, condition)})
+    ORDER BY latency_sum DESC LIMIT {_MAX_PEERS}
+    """  # noqa: S608 - made of constants; values are bound
+
+
+def _endpoints_sql(span: TimeRange, condition: str) -> str:
+    return f"""
+    SELECT edge_id, destination_service, server_port, method, template, sum(n) AS count, sum(errors) AS failed,
+        sum(latency_sum) AS latency, sumMap(h) AS all_h, {quantiles_sql("all_h")} AS q,
+        groupArray((status, n)) AS statuses
+    FROM (
+        SELECT edge_id, destination_service, server_port, method, template, status, {_FIGURES}
+        FROM endpoint_{span.resolution.suffix} AS e
+        WHERE {IN_RANGE} AND {condition} AND (edge_id, role) IN ({choice_sql(span, condition)})
+        GROUP BY edge_id, destination_service, server_port, method, template, status
+    )
+    GROUP BY edge_id, destination_service, server_port, method, template
+    ORDER BY latency DESC LIMIT {_ENDPOINTS_PER_PEER} BY edge_id, destination_service, server_port
+    """  # noqa: S608 - same
+
+
+_SUMMARY = f"""
+SELECT sum(n) AS count, sum(errors) AS failed, sumMap(h) AS all_h, {quantiles_sql("all_h")} AS q
+FROM (
+    SELECT {_FIGURES} FROM edge_@SUFFIX AS e WHERE {IN_RANGE} AND {_IS_TARGET} AND (edge_id, role) IN (@CHOICE)
+)
+"""
+
+
+@dataclass
+class _Gathered:
+    """Answers of the questions that run side by side."""
+
+    known: Mapping[str, Workload]
+    pods: list[PodState]
+    series: Series | None
+    summary: Sequence[Row]
+    incoming: list[Peer]
+    outgoing: list[Peer]
+
+
+async def resource_details(
+    store: Store, freshness: Freshness, *, cluster: str, resource: ResourceName, span: TimeRange
+) -> ResourceDetails | None:
+    """The workload's details, or None when neither traffic nor the cluster's objects know it."""
+    newest_ns = freshness.newest_ns(cluster)
+    parameters = {**range_parameters(cluster, span), **resource.parameters}
+    got = _Gathered({}, [], None, (), [], [])
+
+    async def read_objects() -> None:
+        got.known = await workloads(store, cluster, span)
+        got.pods = await pods_of(store, cluster, span, workload=(resource.kind, resource.namespace, resource.name))
+
+    async def read_series() -> None:
+        got.series = await series_of(
+            store, freshness, cluster=cluster, span=span, points=60, condition=_IS_TARGET, values=resource.parameters
+        )
+        sql = _SUMMARY.replace("@SUFFIX", span.resolution.suffix).replace("@CHOICE", choice_sql(span, _IS_TARGET))
+        got.summary = await store.query(sql, parameters)
+
+    async def read_peers() -> None:
+        reader = _PeerReader(store, span, parameters, newest_ns)
+        got.incoming = await reader.peers(_IS_TARGET, "source")
+        got.outgoing = await reader.peers(_IS_SOURCE, "destination")
+
+    async with anyio.create_task_group() as group:
+        for read in (read_objects, read_series, read_peers):
+            group.start_soon(read)
+    if got.series is None or not (got.incoming or got.outgoing or resource.id in got.known):
+        return None
+    return _details(resource, span, got, newest_ns)
+
+
+def _details(resource: ResourceName, span: TimeRange, got: _Gathered, newest_ns: int) -> ResourceDetails:
+    workload = got.known.get(resource.id)
+    rate = sum((peer.rate for peer in got.incoming), 0.0)
+    summary = _summary(got.summary, rate)
+    if got.series is None:
+        raise ValueError("series")
+    return ResourceDetails(
+        from_ms=span.from_s * 1_000,
+        to_ms=span.to_s * 1_000,
+        newest_ms=newest_ns // 10**6 or None,
+        resource=Resource(
+            id=resource.id,
+            kind=resource.kind,
+            namespace=resource.namespace,
+            name=resource.name,
+            pods_ready=workload.pods_ready if workload else None,
+            pods_desired=workload.pods_desired if workload else None,
+            rate_in=rate,
+            error_rate_in=summary.error_rate,
+            p95_in_ns=summary.p95_ns,
+            is_idle=not (got.incoming or got.outgoing),
+            pods=got.pods,
+        ),
+        summary=summary,
+        series=got.series,
+        incoming=got.incoming,
+        outgoing=got.outgoing,
+    )
+
+
+def _summary(rows: Sequence[Row], rate: float) -> Summary:
+    row = rows[0]
+    count, errors = integer(row, "count"), integer(row, "failed")
+    return Summary(
+        rate=rate,
+        error_rate=errors / count if count else None,
+        p50_ns=quantile(row, "q", 0),
+        p95_ns=quantile(row, "q", 1),
+        p99_ns=quantile(row, "q", 2),
+        count=count,
+        errors=errors,
+    )
+
+
+_PeerKey = tuple[int, str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _PeerReader:
+    """Reads the peers at one end of a workload's edges."""
+
+    store: Store
+    span: TimeRange
+    parameters: Mapping[str, object]
+    newest_ns: int
+
+    async def peers(self, condition: str, other_end: str) -> list[Peer]:
+        """Peers on the other end of the edges that fulfil the condition, the costliest first."""
+        peers = await self.store.query(_peers_sql(self.span, condition), self.parameters)
+        rows = await self.store.query(_endpoints_sql(self.span, condition), self.parameters)
+        endpoints: dict[_PeerKey, list[Row]] = defaultdict(list)
+        for row in rows:
+            endpoints[_key(row)].append(row)
+        first_ns: dict[int, int] = {}
+        for row in peers:
+            edge_id = integer(row, "edge_id")
+            first_ns[edge_id] = min(first_ns.get(edge_id, integer(row, "first_ns")), integer(row, "first_ns"))
+        answer = []
+        for row in peers:
+            seconds = self.span.seconds_covered(first_ns=first_ns[integer(row, "edge_id")], newest_ns=self.newest_ns)
+            answer.append(_peer(row, other_end, seconds, endpoints[_key(row)]))
+        return answer
+
+
+def _key(row: Row) -> _PeerKey:
+    return integer(row, "edge_id"), text(row, "destination_service"), integer(row, "server_port")
+
+
+def _peer(row: Row, other_end: str, seconds: float, endpoints: Sequence[Row]) -> Peer:
+    count, errors = integer(row, "n"), integer(row, "errors")
+    return Peer(
+        peer=EntityName(
+            id=entity_id(row, other_end),
+            kind=text(row, f"{other_end}_kind"),
+            namespace=text(row, f"{other_end}_namespace"),
+            name=text(row, f"{other_end}_name"),
+        ),
+        protocol=text(row, "protocol"),
+        service=_service(row),
+        port=integer(row, "server_port"),
+        count=count,
+        rate=count / seconds,
+        errors=errors,
+        error_rate=errors / count if count else 0.0,
+        p50_ns=quantile(row, "q", 0),
+        p95_ns=quantile(row, "q", 1),
+        p99_ns=quantile(row, "q", 2),
+        endpoints=[_endpoint(one, seconds) for one in endpoints],
+    )
+
+
+def _service(row: Row) -> str:
+    """The Service of a peer; the server's side cannot always tell, so ask what the client's side saw on this port."""
+    own = text(row, "destination_service")
+    if own:
+        return own
+    pairs: list[tuple[str, int]] = list(row["ports"])  # type: ignore[call-overload]  # Array(Tuple(String, UInt16))
+    named = {one.name for one in services(pairs) if one.port == integer(row, "server_port")}
+    return named.pop() if len(named) == 1 else ""
+
+
+def _endpoint(row: Row, seconds: float) -> EndpointStatistics:
+    count, errors = integer(row, "count"), integer(row, "failed")
+    statuses: list[tuple[str, int]] = list(row["statuses"])  # type: ignore[call-overload]  # Array(Tuple(String, UInt64))
+    return EndpointStatistics(
+        method=text(row, "method"),
+        template=text(row, "template"),
+        count=count,
+        rate=count / seconds,
+        errors=errors,
+        error_rate=errors / count if count else 0.0,
+        p50_ns=quantile(row, "q", 0),
+        p95_ns=quantile(row, "q", 1),
+        p99_ns=quantile(row, "q", 2),
+        latency_sum_ns=integer(row, "latency"),
+        statuses=dict(sorted(statuses)),
+    )

@@ -1,0 +1,71 @@
+"""The store when it has outgrown one process: a ClickHouse server or cluster over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import anyio.to_thread
+
+from osmia.model.errors import ConfigError, StoreUnavailableError
+from osmia.server.storage.engine import Limits, SqlStore
+from osmia.server.storage.migrations import Topology
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+__all__ = ["ClusterStore"]
+
+_SCHEMES = {"clickhouse": False, "clickhouses": True}
+
+
+class ClusterStore(SqlStore):
+    """See `Store`. `clickhouse://user:password@host:8123/database`, with `?cluster=name` for replicated tables."""
+
+    @classmethod
+    async def open(cls, url: str, *, limits: Limits) -> ClusterStore:
+        """Connect, and create the database when it is missing.
+
+        Raises:
+            ConfigError: the URL is not of that form.
+            StoreUnavailableError: the server does not answer.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in _SCHEMES or not parts.hostname:
+            raise ConfigError(
+                "store-url", parts.hostname, "not a ClickHouse URL", remedy="clickhouse://user:password@host:8123/osmia"
+            )
+        database = parts.path.strip("/") or "osmia"
+        topology = Topology(database, parse_qs(parts.query).get("cluster", [""])[0])
+        access: dict[str, Any] = {
+            "host": parts.hostname,
+            "port": parts.port or 8123,
+            "username": unquote(parts.username or "default"),
+            "password": unquote(parts.password or ""),
+            "secure": _SCHEMES[parts.scheme],
+            # A session per client would refuse two calls at once.
+            "autogenerate_session_id": False,
+        }
+
+        def connect(settings: Mapping[str, str]) -> Client:
+            import clickhouse_connect
+
+            return clickhouse_connect.get_client(**access, settings=dict(settings), database=database)
+
+        def work() -> ClusterStore:
+            import clickhouse_connect
+            from clickhouse_connect.driver.exceptions import ClickHouseError
+
+            everywhere = f" ON CLUSTER {topology.cluster}" if topology.cluster else ""
+            try:
+                with clickhouse_connect.get_client(**access) as bootstrap:
+                    bootstrap.command(f"CREATE DATABASE IF NOT EXISTS {database}{everywhere}")
+                return cls("clickhouse", topology=topology, limits=limits, connect=connect)
+            except ClickHouseError as exc:
+                raise StoreUnavailableError(
+                    f"ClickHouse at {parts.hostname}:{access['port']}: {str(exc)[:300]}",
+                    remedy="check --store-url and that the server runs",
+                ) from exc
+
+        return await anyio.to_thread.run_sync(work)

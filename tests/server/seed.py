@@ -1,0 +1,121 @@
+"""Fill a running server with plausible traffic: `python tests/server/seed.py http://127.0.0.1:8460 [--scale 30]`.
+
+Makes (or takes again) the cluster "demo", posts the last minutes at once and then goes on until interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import httpx
+
+from osmia.model.wire import CONTENT_ENCODING, CONTENT_TYPE, Table, compress, encode
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from story import Story, columns, demo_story  # noqa: E402 - a sibling file, also when run as a script
+
+_NS = 10**9
+_AGENTS = ("seed-node-1", "seed-node-2")
+
+
+class Seeder:
+    """Plays the agents of one cluster."""
+
+    def __init__(self, server: str, story: Story) -> None:
+        self._http = httpx.Client(base_url=server, timeout=30)
+        self._story = story
+        self._sequence = time.time_ns() // 1_000
+        self._started_ns = time.time_ns()
+        self._exported = 0
+        cluster = self._cluster()
+        self.cluster_id: str = cluster["id"]
+        self._headers = {
+            "Authorization": f"Bearer {cluster['install']['key']}",
+            "Osmia-Cluster": self.cluster_id,
+            "Content-Type": CONTENT_TYPE,
+            "Content-Encoding": CONTENT_ENCODING,
+        }
+
+    def flush(self, from_ns: int, to_ns: int) -> int:
+        """Post everything that happened in between; returns the number of rows."""
+        windows, requests = self._story.traffic(from_ns, to_ns)
+        self._exported += sum(int(str(row["count"])) for row in windows)
+        posts = [(Table.WINDOWS, windows), (Table.REQUESTS, requests)]
+        for table, rows in posts:
+            for begin in range(0, len(rows), 20_000):
+                self._post(table, rows[begin : begin + 20_000], _AGENTS[0])
+        for agent in _AGENTS:
+            self._post(Table.LEDGER, [self._ledger(agent, to_ns)], agent)
+        return len(windows) + len(requests)
+
+    def objects(self) -> None:
+        """Post what exists in the cluster."""
+        self._post(Table.OBJECTS, list(self._story.objects(time.time_ns())), _AGENTS[0])
+
+    def _cluster(self) -> dict[str, dict[str, str]]:
+        known = self._http.get("/api/v1/clusters").raise_for_status().json()["items"]
+        for one in known:
+            if one["name"] == "demo":
+                found: dict[str, dict[str, str]] = self._http.get(f"/api/v1/clusters/{one['id']}").json()
+                return found
+        made = self._http.post("/api/v1/clusters", json={"name": "demo"}).raise_for_status()
+        added: dict[str, dict[str, str]] = made.json()
+        return added
+
+    def _ledger(self, agent: str, now_ns: int) -> dict[str, object]:
+        return {
+            "time_ns": now_ns,
+            "node": agent.removeprefix("seed-"),
+            "version": "seed",
+            "started_ns": self._started_ns,
+            "seen": self._exported,
+            "exported": self._exported,
+            "lost_causes": ["ring_full"],
+            "lost_counts": [0],
+            "lag_ns": 1_200_000_000,
+            "cpu_ns": (now_ns - self._started_ns) // 40 if now_ns > self._started_ns else 0,
+            "rss_bytes": 96 << 20,
+        }
+
+    def _post(self, table: Table, rows: list[dict[str, object]], agent: str) -> None:
+        self._sequence += 1
+        body = compress(encode(table, columns(table, rows)))
+        headers = {**self._headers, "Osmia-Agent": agent, "Osmia-Sequence": str(self._sequence)}
+        while True:
+            answer = self._http.post(f"/api/v1/ingest/{table}", content=body, headers=headers)
+            if answer.status_code not in {429, 503}:
+                break
+            time.sleep(float(answer.headers.get("Retry-After", "1")))
+        answer.raise_for_status()
+
+
+def main() -> None:
+    """Seed until interrupted."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("server")
+    parser.add_argument("--scale", type=int, default=0, help="namespaces of ten services to add")
+    parser.add_argument("--minutes", type=float, default=5, help="history to post at once")
+    parser.add_argument("--once", action="store_true", help="stop after the history")
+    given = parser.parse_args()
+    seeder = Seeder(given.server, demo_story(given.scale))
+    seeder.objects()
+    print(f"cluster demo = {seeder.cluster_id}")  # noqa: T201 - a script
+    until = time.time_ns()
+    done = until - int(given.minutes * 60 * _NS)
+    while done < until:
+        following = min(until, done + 20 * _NS)
+        seeder.flush(done, following)
+        done = following
+    while not given.once:
+        time.sleep(max(0.0, 2 - (time.time_ns() - done) / _NS))
+        now = time.time_ns()
+        seeder.flush(done, now)
+        done = now
+
+
+if __name__ == "__main__":
+    main()

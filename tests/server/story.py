@@ -1,0 +1,281 @@
+"""Made-up but plausible traffic of the demo story, as wire batches: for running the pages without an agent.
+
+`loadgen` calls `testserver` (two pods), which calls `currencies` (two pods) and `postgres`; both ends are reported.
+`reports` idles, one external client calls in, and `scale` adds namespaces of ten services each in call chains.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from osmia.model.histogram import bucket_of
+from osmia.model.wire import TABLES, Table
+
+__all__ = ["Call", "Story", "Workload", "columns", "demo_story"]
+
+_NS = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One workload of the story and the addresses of its pods."""
+
+    kind: str
+    namespace: str
+    name: str
+    pods: tuple[str, ...] = ()
+    node: str = "node-1"
+
+    def end(self, prefix: str, index: int, service: str = "") -> dict[str, object]:
+        """The eight wire columns of one end, as seen at pod `index`."""
+        ip = self.pods[index % len(self.pods)] if self.pods else self.name
+        is_pod = bool(self.pods)
+        return {
+            f"{prefix}_kind": self.kind,
+            f"{prefix}_namespace": self.namespace,
+            f"{prefix}_name": self.name,
+            f"{prefix}_pod": self.pod_name(index) if is_pod else "",
+            f"{prefix}_container": self.name if is_pod else "",
+            f"{prefix}_node": self.node if is_pod else "",
+            f"{prefix}_service": service,
+            f"{prefix}_ip": ip,
+        }
+
+    def pod_name(self, index: int) -> str:
+        """Name of one of its pods."""
+        return f"{self.name}-7d9c5b-{index % max(1, len(self.pods)):02d}"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One endpoint that one workload calls on another at a steady rate."""
+
+    source: Workload
+    target: Workload
+    protocol: str
+    port: int
+    service: str
+    method: str
+    template: str
+    rate: float
+    median_ns: int
+    error_share: float = 0.0
+    error_status: str = "500"
+    status: str = "200"
+    is_tls: bool = False
+
+
+@dataclass
+class Story:
+    """All workloads and calls, and the dice."""
+
+    workloads: list[Workload]
+    calls: list[Call]
+    dice: random.Random = field(default_factory=lambda: random.Random(7))  # noqa: S311 - made-up traffic
+
+    def objects(self, seen_ns: int) -> Sequence[Mapping[str, object]]:
+        """Rows of the `objects` table: nodes, workloads, pods."""
+        rows = [_object(seen_ns, "Node", "", name, ips=(f"192.168.1.{i}",)) for i, name in enumerate(self._nodes(), 1)]
+        for one in self.workloads:
+            if one.kind not in {"Deployment", "StatefulSet", "DaemonSet"}:
+                continue
+            rows.append(
+                _object(
+                    seen_ns,
+                    one.kind,
+                    one.namespace,
+                    one.name,
+                    replicas_desired=len(one.pods),
+                    replicas_ready=len(one.pods),
+                )
+            )
+            for index, ip in enumerate(one.pods):
+                rows.append(
+                    _object(
+                        seen_ns,
+                        "Pod",
+                        one.namespace,
+                        one.pod_name(index),
+                        node=one.node,
+                        workload_kind=one.kind,
+                        workload_name=one.name,
+                        phase="Running",
+                        ips=(ip,),
+                    )
+                )
+        return rows
+
+    def traffic(
+        self, from_ns: int, to_ns: int, *, rows_per_call: int = 20
+    ) -> tuple[list[Mapping[str, object]], list[Mapping[str, object]]]:
+        """Rows of `windows` and `requests` for all that happened in between, both ends of each call."""
+        windows: list[Mapping[str, object]] = []
+        requests: list[Mapping[str, object]] = []
+        for call in self.calls:
+            made = sorted(self._requests(call, from_ns, to_ns), key=lambda one: one[0])
+            for role in ("client", "server"):
+                if not (call.source if role == "client" else call.target).pods:
+                    continue
+                windows.extend(_windows(call, role, made))
+                weight = max(1, math.ceil(len(made) / rows_per_call))
+                kept = [(i, one) for i, one in enumerate(made) if i % weight == 0]
+                requests.extend(_request(call, role, i, one, weight) for i, one in kept)
+        return windows, requests
+
+    def _nodes(self) -> list[str]:
+        return sorted({one.node for one in self.workloads if one.pods})
+
+    def _requests(self, call: Call, from_ns: int, to_ns: int) -> Iterator[tuple[int, int, bool]]:
+        expected = call.rate * (to_ns - from_ns) / _NS
+        count = int(expected) + (self.dice.random() < expected % 1)
+        for _ in range(count):
+            latency = int(call.median_ns * math.exp(self.dice.gauss(0, 0.4)))
+            yield self.dice.randrange(from_ns, to_ns), latency, self.dice.random() < call.error_share
+
+
+def columns(table: Table, rows: Sequence[Mapping[str, object]]) -> dict[str, list[object]]:
+    """Rows as the columns that `osmia.model.wire.encode` takes."""
+    return {name: [row[name] for row in rows] for name in TABLES[table]}
+
+
+def demo_story(scale: int = 0) -> Story:
+    """The demo's world, plus `scale` namespaces of ten services each."""
+    loadgen = Workload("Deployment", "testserver", "loadgen", ("10.244.0.5",))
+    testserver = Workload("Deployment", "testserver", "testserver", ("10.244.0.6", "10.244.1.6"))
+    currencies = Workload(
+        "Deployment", "testserver", "sample-service-currencies", ("10.244.0.7", "10.244.1.7"), "node-2"
+    )
+    postgres = Workload("StatefulSet", "testserver", "postgres", ("10.244.1.8",), "node-2")
+    reports = Workload("Deployment", "testserver", "reports", ("10.244.1.9",), "node-2")
+    outside = Workload("External", "", "203.0.113.7")
+    front, back = "testserver-service", "sample-service-currencies"
+    calls = [
+        Call(loadgen, testserver, "http", 8200, front, "GET", "/currencies/", 20, 9_000_000),
+        Call(loadgen, testserver, "http", 8200, front, "GET", "/exchange_rate/{}/{}/", 8, 14_000_000),
+        Call(loadgen, testserver, "http", 8200, front, "GET", "/status/{}/", 4, 3_000_000, 0.25, "503"),
+        Call(loadgen, testserver, "http", 8200, front, "GET", "/slow/", 1, 420_000_000),
+        Call(outside, testserver, "http", 8200, front, "GET", "/currencies/", 2, 9_500_000),
+        Call(testserver, currencies, "http", 8005, back, "GET", "/currencies", 22, 2_500_000),
+        Call(testserver, currencies, "http", 8005, back, "GET", "/rates/{}/{}", 8, 3_100_000, 0.01),
+        _sql(testserver, postgres, "SELECT", "SELECT rate FROM rates WHERE base = ? AND quote = ?", 8, 1_200_000),
+        _sql(testserver, postgres, "INSERT", "INSERT INTO audit (path, at) VALUES (?, ?)", 12, 900_000),
+        _sql(testserver, postgres, "SELECT", "SELECT pg_sleep(?), count(*) FROM rates r1, rates r2", 1, 400_000_000),
+        _sql(testserver, postgres, "SELECT", "SELECT * FROM missing WHERE id = ?", 0.3, 700_000, error_share=1.0),
+        Call(
+            testserver, Workload("External", "", "198.51.100.20"), "http", 443, "", "POST", "/v1/rates", 0.5,
+            85_000_000, is_tls=True,
+        ),
+    ]  # fmt: skip
+    story = Story([loadgen, testserver, currencies, postgres, reports, outside], calls)
+    for number in range(scale):
+        _add_namespace(story, number)
+    return story
+
+
+def _sql(
+    source: Workload, target: Workload, verb: str, text: str, rate: float, median_ns: int, *, error_share: float = 0
+) -> Call:
+    return Call(source, target, "postgres", 5432, "postgres", verb, text, rate, median_ns, error_share, "42P01", "ok")
+
+
+def _add_namespace(story: Story, number: int) -> None:
+    namespace = f"team-{number:02d}"
+    services = [
+        Workload(
+            "Deployment", namespace, f"{namespace}-svc-{i}", (f"10.{100 + number // 200}.{number % 200}.{i + 1}",),
+            f"node-{number % 5 + 1}",
+        )
+        for i in range(10)
+    ]  # fmt: skip
+    story.workloads.extend(services)
+    for i, one in enumerate(services[1:], 1):
+        caller = services[story.dice.randrange(i)]
+        median = int(1e6 * math.exp(story.dice.gauss(1.5, 1.2)))
+        rate = 0.5 + 3 * story.dice.random()
+        errors = 0.05 if story.dice.random() < 0.1 else 0.0
+        story.calls.append(Call(caller, one, "http", 8080, one.name, "GET", "/api/items/{}", rate, median, errors))
+    if number:
+        previous = story.workloads[story.workloads.index(services[0]) - 10]
+        story.calls.append(
+            Call(previous, services[0], "http", 8080, services[0].name, "GET", "/api/gateway", 2, 20_000_000)
+        )
+
+
+def _object(seen_ns: int, kind: str, namespace: str, name: str, **known: object) -> dict[str, object]:
+    return {
+        "seen_ns": seen_ns,
+        "uid": f"{kind}-{namespace}-{name}",
+        "kind": kind,
+        "namespace": namespace,
+        "name": name,
+        "node": "",
+        "workload_kind": "",
+        "workload_name": "",
+        "phase": "",
+        "ips": (),
+        "replicas_desired": 0,
+        "replicas_ready": 0,
+        "created_ns": 1,
+        "deleted_ns": 0,
+        **known,
+    }
+
+
+def _key(call: Call, role: str, index: int, *, is_error: bool) -> dict[str, object]:
+    return {
+        "role": role,
+        "protocol": call.protocol,
+        "is_tls": call.is_tls,
+        **call.source.end("source", index),
+        **call.target.end("destination", index, call.service),
+        "server_port": call.port,
+        "method": call.method,
+        "template": call.template,
+        "status": call.error_status if is_error else call.status,
+    }
+
+
+def _windows(call: Call, role: str, made: Sequence[tuple[int, int, bool]]) -> Iterator[dict[str, object]]:
+    groups: dict[tuple[int, int, bool], list[tuple[int, int]]] = {}
+    for index, (time_ns, latency_ns, is_error) in enumerate(made):
+        start_s = time_ns // _NS // 10 * 10
+        groups.setdefault((start_s, index % 2, is_error), []).append((time_ns, latency_ns))
+    for (start_s, index, is_error), found in groups.items():
+        histogram: dict[int, int] = {}
+        for _, latency_ns in found:
+            bucket = bucket_of(latency_ns)
+            histogram[bucket] = histogram.get(bucket, 0) + 1
+        ordered = sorted(histogram)
+        yield {
+            "start_s": start_s,
+            **_key(call, role, index, is_error=is_error),
+            "count": len(found),
+            "errors": len(found) if is_error else 0,
+            "latency_sum_ns": sum(latency for _, latency in found),
+            "latency_max_ns": max(latency for _, latency in found),
+            "request_bytes": 180 * len(found),
+            "response_bytes": 2_300 * len(found),
+            "first_ns": min(time_ns for time_ns, _ in found),
+            "last_ns": max(time_ns for time_ns, _ in found),
+            "buckets": ordered,
+            "bucket_counts": [histogram[bucket] for bucket in ordered],
+        }
+
+
+def _request(call: Call, role: str, index: int, one: tuple[int, int, bool], weight: int) -> dict[str, object]:
+    time_ns, latency_ns, is_error = one
+    return {
+        "time_ns": time_ns,
+        **_key(call, role, index % 2, is_error=is_error),
+        "client_port": 40_000 + index % 20_000,
+        "pid": 1_000 + index % 50,
+        "command": call.source.name[:15] if role == "client" else call.target.name[:15],
+        "is_error": is_error,
+        "latency_ns": latency_ns,
+        "request_bytes": 180,
+        "response_bytes": 2_300,
+        "weight": weight,
+    }
