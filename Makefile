@@ -5,6 +5,7 @@
 
 PYTHON ?= python3
 VENV := .venv
+export NO_MKDOCS_2_WARNING := 1
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 NAME ?=

@@ -1,0 +1,94 @@
+"""How long understanding one request takes, beside the library one would otherwise use."""
+
+from __future__ import annotations
+
+import sqlparse
+from sqlparse import tokens
+
+from bench.result import Bench, Result, at_least, at_most, median_ns
+from osmia.model.request import Protocol
+from osmia.protocols.postgres import PostgresConnection
+from osmia.protocols.registry import PROTOCOLS
+from osmia.protocols.sql import normalise
+
+__all__ = ["BENCHES", "STATEMENTS"]
+
+STATEMENTS = (
+    "SELECT 1;",
+    "BEGIN",
+    "SELECT * FROM rate WHERE base = 'USD' AND quote = 'EUR'",
+    "SELECT id, name, base, quote, rate, at FROM rates WHERE base = $1 AND quote = $2 ORDER BY at DESC LIMIT 10",
+    "UPDATE pgbench_accounts SET abalance = abalance + -3261 WHERE aid = 76542;",
+    "INSERT INTO audit (at, who, what) VALUES ('2026-11-23 18:00', 'anna', E'it\\'s'), ('2026-11-23 18:01', 'bo', 'b')",
+    """SELECT u.id, u.email, o.total FROM users u JOIN orders o ON o.user_id = u.id /* report */
+        WHERE u.created > '2026-01-01' AND o.state IN (1, 2, 3, 4, 5, 6, 7, 8) -- newest first
+        ORDER BY o.id DESC""",
+    """SELECT "testserver_currency"."id", "testserver_currency"."code", "testserver_currency"."name" FROM
+        "testserver_currency" INNER JOIN "testserver_rate" ON ("testserver_currency"."id" =
+        "testserver_rate"."base_id") WHERE ("testserver_rate"."quote_id" = 42 AND NOT ("testserver_currency"."code"
+        = 'XAU')) ORDER BY "testserver_currency"."code" ASC LIMIT 21""",
+)
+"""What drivers and ORMs send, from a ping to a join."""
+
+_BIND = b"B\0\0\0\x1a\0_pg3_7\0\0\1\0\0\0\1\0\0\0\2EU\0\0D\0\0\0\6P\0E\0\0\0\x09\0\0\0\0\0S\0\0\0\4"
+_GET = b"GET /users/4711/orders/7f3c9a1b2?page=2&q=shoes HTTP/1.1\r\nHost: shop\r\nAccept: */*\r\n\r\n"
+_OK = b"HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nContent-Type: text/html\r\nContent-Length: 612\r\n\r\n"
+_ROWS = b"T\0\0\0\x1e\0\1n\0" + bytes(21) + b"D\0\0\0\x0b\0\1\0\0\0\0011" + b"C\0\0\0\x0dSELECT 1\0Z\0\0\0\5I"
+
+
+def _with_sqlparse(sql: str) -> str:
+    """The nearest that sqlparse offers: literals by token type, comments left out."""
+    parts: list[str] = []
+    for token in sqlparse.parse(sql)[0].flatten():  # type: ignore[no-untyped-call]  # sqlparse has no types
+        if token.ttype in tokens.Literal or token.ttype in tokens.Name.Placeholder:
+            parts.append("?")
+        elif token.ttype not in tokens.Comment:
+            parts.append(str(token.value))
+    return " ".join("".join(parts).split())
+
+
+def _normalise_all() -> float:
+    """Median ns per statement, past the cache."""
+    uncached = normalise.__wrapped__
+    return median_ns(lambda: [uncached(sql) for sql in STATEMENTS]) / len(STATEMENTS)
+
+
+def _sql() -> Result:
+    ours = _normalise_all()
+    return at_most(ours / 1000, 25, "us/statement", "mean of eight statements, cache off")
+
+
+def _sql_ratio() -> Result:
+    ours = _normalise_all()
+    theirs = median_ns(lambda: [_with_sqlparse(sql) for sql in STATEMENTS]) / len(STATEMENTS)
+    return at_least(theirs / ours, 20, "x", f"sqlparse {theirs / 1000:.0f} us/statement, same run")
+
+
+def _prepared() -> Result:
+    connection = PostgresConnection()
+    return at_most(median_ns(lambda: connection.feed_request(_BIND)) / 1000, 20, "us", "Bind, Describe, Execute, Sync")
+
+
+def _postgres_answer() -> Result:
+    parser = PROTOCOLS[Protocol.POSTGRES]
+    return at_most(median_ns(lambda: parser.response(_ROWS, _ROWS[-64:])) / 1000, 15, "us", "one row")
+
+
+def _http_request() -> Result:
+    parser = PROTOCOLS[Protocol.HTTP]
+    return at_most(median_ns(lambda: parser.request(_GET)) / 1000, 25, "us", "path with two ids and a query")
+
+
+def _http_response() -> Result:
+    parser = PROTOCOLS[Protocol.HTTP]
+    return at_most(median_ns(lambda: parser.response(_OK, b"")) / 1000, 10, "us", "nginx's headers")
+
+
+BENCHES: dict[str, Bench] = {
+    "sql": _sql,
+    "sql_ratio": _sql_ratio,
+    "postgres_prepared": _prepared,
+    "postgres_answer": _postgres_answer,
+    "http_request": _http_request,
+    "http_response": _http_response,
+}
