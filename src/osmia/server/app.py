@@ -18,9 +18,11 @@ from osmia.server.api.state import Directory, Services
 from osmia.server.auth.keys import KeyRing
 from osmia.server.config import ServerConfig
 from osmia.server.ingest.intake import Intake
+from osmia.server.ingest.journal import Journal
 from osmia.server.ingest.peers import AddressBooks
 from osmia.server.ingest.presence import Presence
-from osmia.server.ingest.writer import Writer
+from osmia.server.ingest.shape import STORE_TABLES
+from osmia.server.ingest.writer import Pace, Writer
 from osmia.server.metrics import ServerMetrics
 from osmia.server.query.freshness import Freshness
 from osmia.server.storage.cluster import ClusterStore
@@ -78,10 +80,21 @@ async def open_services(config: ServerConfig) -> AsyncIterator[Services]:
         metadata = await MetadataStore.open(config.metadata_url or f"sqlite:///{data / 'metadata.sqlite'}")
         stack.push_async_callback(metadata.close)
         metrics = ServerMetrics()
+        writer = await stack.enter_async_context(
+            Writer.open(
+                store,
+                metadata,
+                Journal.open(data / "journal"),
+                metrics=metrics,
+                pace=Pace(config.queue_rows, config.batch_rows, config.batch_ms / 1_000),
+                tables=tuple(STORE_TABLES.values()),
+            )
+        )
+        # After the writer: it may have finished an insert that a crash broke off.
         freshness = await Freshness.load(store)
         presence = await Presence.load(store)
         intake = Intake(
-            writer=Writer(store, metrics, max_rows=config.queue_rows),
+            writer=writer,
             books=await AddressBooks.load(store),
             presence=presence,
             freshness=freshness,

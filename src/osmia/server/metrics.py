@@ -27,6 +27,7 @@ _TABLE: tuple[tuple[str, _Type, str, tuple[str, ...]], ...] = (
     ("ingest_repeated", _Type.COUNTER, "Batches that had been stored before and were acknowledged again", ("table",)),
     ("ingest_peers_resolved", _Type.COUNTER, "Ends of rows that the server named by their pod address", ()),
     ("insert_seconds", _Type.HISTOGRAM, "Time of one insert into the store", ("table",)),
+    ("insert_retries", _Type.COUNTER, "Inserts repeated because the store failed for a passing reason", ("table",)),
     ("queue_rows", _Type.GAUGE, "Rows waiting to be stored", ("table",)),
     ("query_seconds", _Type.HISTOGRAM, "Time of one question to the store", ("question",)),
     ("query_failures", _Type.COUNTER, "Questions that the store could not answer", ("question",)),

@@ -65,7 +65,10 @@ class Intake:
             raise
         rows = self._name_peers(batch, decoded)
         shaped = shape(batch.table, rows, cluster=batch.cluster, agent=batch.agent, token=batch.token)
-        await self.writer.write(STORE_TABLES[batch.table], shaped, token=batch.token)
+        is_news = await self.writer.write(STORE_TABLES[batch.table], shaped, token=batch.token)
+        if not is_news:
+            self.metrics.add("ingest_repeated", table=batch.table.value)
+            return int(rows.num_rows)
         self._note(batch, rows)
         return int(rows.num_rows)
 
