@@ -1,1 +1,12 @@
-"""Who is that? Addresses, cgroups and processes to workloads."""
+"""Who is at either end of a connection. `Entities` is all that the rest of the agent uses.
+
+`index` puts together: `cluster` (objects by container, uid, address; fed by `informer` over `client`), `addresses`
+(who had an address when), `cgroups` and `processes` (what a local process belongs to), `conntrack` and `netlink`
+(where a Service's address leads), `hosts` (this machine's own addresses).
+"""
+
+from __future__ import annotations
+
+from osmia.agent.entities.index import Entities, EntityOptions, Feature
+
+__all__ = ["Entities", "EntityOptions", "Feature"]
