@@ -19,6 +19,7 @@ from osmia.server.auth.keys import KeyRing
 from osmia.server.config import ServerConfig
 from osmia.server.ingest.intake import Intake
 from osmia.server.ingest.journal import Journal
+from osmia.server.ingest.late import load_late_names
 from osmia.server.ingest.peers import AddressBooks
 from osmia.server.ingest.presence import Presence
 from osmia.server.ingest.shape import STORE_TABLES
@@ -93,9 +94,12 @@ async def open_services(config: ServerConfig) -> AsyncIterator[Services]:
         # After the writer: it may have finished an insert that a crash broke off.
         freshness = await Freshness.load(store)
         presence = await Presence.load(store)
+        books = await AddressBooks.load(store)
+        late_names = await load_late_names(store, books)
         intake = Intake(
             writer=writer,
-            books=await AddressBooks.load(store),
+            books=books,
+            late_names=late_names,
             presence=presence,
             freshness=freshness,
             metrics=metrics,
@@ -110,6 +114,7 @@ async def open_services(config: ServerConfig) -> AsyncIterator[Services]:
             intake=intake,
             presence=presence,
             freshness=freshness,
+            late_names=late_names,
             metrics=metrics,
         )
 

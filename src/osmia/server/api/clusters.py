@@ -93,7 +93,7 @@ async def remove_cluster(cluster: ClusterDependency, services: ServicesDependenc
     """Forget a cluster: its key stops working at once, its telemetry ages out of the store."""
     await services.metadata.remove_cluster(cluster.id)
     await services.directory.refresh()
-    for table in (services.presence, services.freshness, services.intake.books):
+    for table in (services.presence, services.freshness, services.late_names, services.intake.books):
         table.forget(cluster.id)
     return Response(status_code=204)
 

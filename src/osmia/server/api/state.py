@@ -16,6 +16,7 @@ from osmia.server.ingest.intake import Intake
 from osmia.server.ingest.presence import Presence
 from osmia.server.metrics import ServerMetrics
 from osmia.server.query.freshness import Freshness
+from osmia.server.query.late_names import LateNames
 from osmia.server.storage.metadata import ClusterRecord, MetadataStore
 from osmia.server.storage.store import Store
 
@@ -54,6 +55,7 @@ class Services:
     intake: Intake
     presence: Presence
     freshness: Freshness
+    late_names: LateNames
     metrics: ServerMetrics
     now_ns: Callable[[], int] = field(default=time.time_ns)
 

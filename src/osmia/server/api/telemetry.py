@@ -17,6 +17,7 @@ from osmia.server.query.quality import quality
 from osmia.server.query.ranges import TimeRange
 from osmia.server.query.requests import MAX_LIMIT, RequestFilter, find_requests
 from osmia.server.query.resources import ResourceName, resource_details
+from osmia.server.query.scope import Scope
 from osmia.server.query.series import MAX_POINTS, edge_exists, edge_series
 from osmia.server.query.service_map import service_map
 from osmia.server.storage.store import QueryError
@@ -31,15 +32,23 @@ _EDGE_ID = re.compile(r"[0-9a-f]{16}")
 _RESOURCE_PARTS = 3
 
 
-def _range(
+def _scope(
+    cluster: ClusterDependency,
     services: ServicesDependency,
     start: Annotated[str, Query(alias="from", description="Unix ms, now or now-15m")] = "now-15m",
     end: Annotated[str, Query(alias="to", description="Unix ms, now or now-15m")] = "now",
-) -> TimeRange:
-    return TimeRange.parse(start, end, now_ms=services.now_ns() // 10**6)
+) -> Scope:
+    span = TimeRange.parse(start, end, now_ms=services.now_ns() // 10**6)
+    return Scope(
+        store=services.store,
+        cluster=cluster.id,
+        span=span,
+        newest_ns=services.freshness.newest_ns(cluster.id),
+        late_names=services.late_names.between(cluster.id, from_ns=span.from_s * 10**9, to_ns=span.to_s * 10**9),
+    )
 
 
-_RangeDependency = Annotated[TimeRange, Depends(_range)]
+_ScopeDependency = Annotated[Scope, Depends(_scope)]
 
 
 async def _timed(services: Services, question: str, answer: Awaitable[T]) -> T:
@@ -61,43 +70,36 @@ async def get_quality(cluster: ClusterDependency, services: ServicesDependency) 
 
 
 @router.get("/map", response_model=Map)
-async def get_map(cluster: ClusterDependency, span: _RangeDependency, services: ServicesDependency) -> Response:
+async def get_map(scope: _ScopeDependency, services: ServicesDependency) -> Response:
     """The service map."""
-    question = service_map(services.store, services.freshness, cluster=cluster.id, span=span)
+    question = service_map(scope)
     return json_answer(await _timed(services, "map", question))
 
 
 @router.get("/edges/{edge_id}/series", response_model=Series)
 async def get_edge_series(
-    cluster: ClusterDependency,
     edge_id: str,
-    span: _RangeDependency,
+    scope: _ScopeDependency,
     services: ServicesDependency,
     points: Annotated[int, Query(ge=1, le=MAX_POINTS)] = 60,
 ) -> Response:
     """One edge over time."""
     number = int(edge_id, 16) if _EDGE_ID.fullmatch(edge_id) else None
-    if number is None or not await edge_exists(services.store, cluster=cluster.id, edge_id=number):
+    if number is None or not await edge_exists(scope, number):
         raise ApiError(404, "edge_id", edge_id, problem="no such edge", remedy="take ids from the map")
-    question = edge_series(
-        services.store, services.freshness, cluster=cluster.id, edge_id=number, span=span, points=points
-    )
+    question = edge_series(scope, edge_id=number, points=points)
     return json_answer(await _timed(services, "edge_series", question))
 
 
 @router.get("/resources/{resource_id:path}", response_model=ResourceDetails)
-async def get_resource(
-    cluster: ClusterDependency, resource_id: str, span: _RangeDependency, services: ServicesDependency
-) -> Response:
+async def get_resource(resource_id: str, scope: _ScopeDependency, services: ServicesDependency) -> Response:
     """One workload: what it serves and whom it calls."""
     parts = resource_id.split("/", _RESOURCE_PARTS - 1)
     if len(parts) != _RESOURCE_PARTS:
         raise ApiError(
             404, "resource_id", resource_id, problem="not a resource id", remedy="kind/namespace/name, as on the map"
         )
-    question = resource_details(
-        services.store, services.freshness, cluster=cluster.id, resource=ResourceName(*parts), span=span
-    )
+    question = resource_details(scope, ResourceName(*parts))
     details = await _timed(services, "resource", question)
     if details is None:
         raise ApiError(
@@ -108,8 +110,7 @@ async def get_resource(
 
 @router.get("/requests", response_model=RequestPage)
 async def list_requests(  # noqa: PLR0913 - one argument per filter of the API
-    cluster: ClusterDependency,
-    span: _RangeDependency,
+    scope: _ScopeDependency,
     services: ServicesDependency,
     *,
     source: str = "",
@@ -136,5 +137,5 @@ async def list_requests(  # noqa: PLR0913 - one argument per filter of the API
         min_latency_ns=min_latency_ns,
         errors_only=errors_only,
     )
-    question = find_requests(services.store, cluster=cluster.id, span=span, wanted=wanted, limit=limit, cursor=cursor)
+    question = find_requests(scope, wanted, limit=limit, cursor=cursor)
     return json_answer(await _timed(services, "requests", question))

@@ -12,12 +12,14 @@ import pyarrow.compute as pc
 from osmia.model.wire import Table
 from osmia.server.ingest.decode import decode
 from osmia.server.ingest.errors import BadBatchError
+from osmia.server.ingest.late import name_late
 from osmia.server.ingest.peers import AddressBooks, name_peers, sighting
 from osmia.server.ingest.presence import Presence
 from osmia.server.ingest.shape import STORE_TABLES, shape
 from osmia.server.ingest.writer import Writer
 from osmia.server.metrics import ServerMetrics
 from osmia.server.query.freshness import Freshness
+from osmia.server.query.late_names import LateNames
 
 __all__ = ["Batch", "Intake"]
 
@@ -48,6 +50,7 @@ class Intake:
     books: AddressBooks
     presence: Presence
     freshness: Freshness
+    late_names: LateNames
     metrics: ServerMetrics
     max_bytes: int
 
@@ -63,6 +66,9 @@ class Intake:
         except BadBatchError as exc:
             self.metrics.add("ingest_rejected", cause=exc.cause)
             raise
+        if batch.table is Table.OBJECTS:
+            # Before the insert: traffic that is on its way may need these addresses already.
+            self._learn(batch.cluster, decoded)
         rows = self._name_peers(batch, decoded)
         shaped = shape(batch.table, rows, cluster=batch.cluster, agent=batch.agent, token=batch.token)
         is_news = await self.writer.write(STORE_TABLES[batch.table], shaped, token=batch.token)
@@ -76,18 +82,26 @@ class Intake:
         return decode(batch.table, batch.payload, max_bytes=self.max_bytes)
 
     def _name_peers(self, batch: Batch, rows: pa.Table) -> pa.Table:
-        if batch.table is Table.OBJECTS:
-            # Before the insert: the windows of this very flush may need these addresses already.
-            book = self.books.of(batch.cluster)
-            for row in rows.to_pylist():
-                if row["ips"]:
-                    book.note(sighting(row))
-            self.metrics.set("address_book_entries", self.books.entries())
         if batch.table not in _TIME_COLUMNS:
             return rows
-        named, resolved = name_peers(rows, self.books.of(batch.cluster), time_column=_TIME_COLUMNS[batch.table])
-        self.metrics.add("ingest_peers_resolved", resolved)
-        return named
+        book = self.books.of(batch.cluster)
+        named = name_peers(rows, book, time_column=_TIME_COLUMNS[batch.table])
+        self.metrics.add("ingest_peers_resolved", named.resolved)
+        for ip, (first_ns, last_ns) in named.unnamed.items():
+            self.late_names.note_unnamed(batch.cluster, ip, first_ns=first_ns, last_ns=last_ns)
+        return named.rows
+
+    def _learn(self, cluster: str, rows: pa.Table) -> None:
+        """Take in who has which address, and name the addresses that were stored before their owner was known."""
+        book = self.books.of(cluster)
+        ips: set[str] = set()
+        for row in rows.to_pylist():
+            if row["ips"]:
+                book.note(sighting(row))
+                ips.update(row["ips"])
+        for ip in ips:
+            name_late(cluster, ip, book=book, late_names=self.late_names)
+        self.metrics.set("address_book_entries", self.books.entries())
 
     def _note(self, batch: Batch, rows: pa.Table) -> None:
         now_ns = time.time_ns()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -17,11 +17,12 @@ import pyarrow.compute as pc
 from osmia.model.entity import EntityKind
 from osmia.server.storage.store import Store
 
-__all__ = ["AddressBook", "AddressBooks", "Owner", "Sighting", "name_peers", "sighting"]
+__all__ = ["AddressBook", "AddressBooks", "Named", "Owner", "Sighting", "name_peers", "sighting"]
 
 _MAX_ADDRESSES = 200_000
 _MAX_OWNERS_PER_ADDRESS = 32
 _FOREVER_NS = 1 << 62
+_OWNER_FIELDS = ("kind", "namespace", "name", "pod", "node")
 _OVER = frozenset({"Succeeded", "Failed"})
 
 # A deleted pod's last requests are reported up to a window later.
@@ -69,7 +70,9 @@ class AddressBook:
             known = claims.get(sighting.uid)
             if known is not None and known.seen_ns > sighting.seen_ns:
                 continue
-            claims[sighting.uid] = sighting
+            # What has ended stays ended: a finished pod is listed on, but its address may be given away.
+            to_ns = min(sighting.to_ns, known.to_ns) if known else sighting.to_ns
+            claims[sighting.uid] = replace(sighting, to_ns=to_ns)
             if len(claims) > _MAX_OWNERS_PER_ADDRESS:
                 del claims[min(claims, key=lambda uid: claims[uid].to_ns)]
                 self.dropped += 1
@@ -141,20 +144,32 @@ def sighting(row: Mapping[str, Any]) -> Sighting:
     return Sighting(row["uid"], row["kind"], tuple(row["ips"]), owner, row["created_ns"], to_ns, row["seen_ns"])
 
 
-def name_peers(rows: pa.Table, book: AddressBook, *, time_column: str) -> tuple[pa.Table, int]:
-    """The rows with every External end that the book knows replaced by its owner, and how many ends that were."""
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Rows whose External ends the book has named where it could, and the addresses it could not name."""
+
+    rows: pa.Table
+    resolved: int
+    unnamed: Mapping[str, tuple[int, int]]
+    """Address to first and last time of its rows, Unix ns."""
+
+
+def name_peers(rows: pa.Table, book: AddressBook, *, time_column: str) -> Named:
+    """Replace every External end that the book knows by its owner at that time."""
     resolved = 0
+    unnamed: dict[str, tuple[int, int]] = {}
     for end in ("source", "destination"):
         outside = pc.equal(rows.column(f"{end}_kind"), EntityKind.EXTERNAL.value)
         if not pc.any(outside).as_py():
             continue
-        columns = {
-            name: rows.column(f"{end}_{name}").to_pylist() for name in ("kind", "namespace", "name", "pod", "node")
-        }
+        columns = {name: rows.column(f"{end}_{name}").to_pylist() for name in _OWNER_FIELDS}
         ips, times = rows.column(f"{end}_ip").to_pylist(), rows.column(time_column).to_pylist()
         for index in pc.indices_nonzero(outside).to_pylist():
-            owner = book.owner_at(ips[index], time_ns=times[index])
+            ip, time_ns = ips[index], times[index]
+            owner = book.owner_at(ip, time_ns=time_ns)
             if owner is None:
+                first, last = unnamed.get(ip, (time_ns, time_ns))
+                unnamed[ip] = (min(first, time_ns), max(last, time_ns))
                 continue
             resolved += 1
             for name, values in columns.items():
@@ -162,4 +177,4 @@ def name_peers(rows: pa.Table, book: AddressBook, *, time_column: str) -> tuple[
         for name, values in columns.items():
             column = f"{end}_{name}"
             rows = rows.set_column(rows.schema.get_field_index(column), column, pa.array(values, pa.string()))
-    return rows, resolved
+    return Named(rows, resolved, unnamed)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from osmia.server.query.answers import PodState
-from osmia.server.query.ranges import TimeRange
 from osmia.server.query.rows import integer, text
+from osmia.server.query.scope import Scope
 from osmia.server.storage.store import Store
 
 __all__ = ["Workload", "nodes_expected", "pods_of", "workloads"]
@@ -62,11 +62,10 @@ class Workload:
         return self.has_pods and self.kind in _LISTED_IDLE
 
 
-async def workloads(store: Store, cluster: str, span: TimeRange) -> Mapping[str, Workload]:
+async def workloads(scope: Scope) -> Mapping[str, Workload]:
     """Every workload that exists at the end of the range, by id; counts come from its pods where it has no object."""
-    rows = await store.query(_WORKLOADS, {"cluster": cluster, "to_ns": span.to_s * 10**9})
     found = []
-    for row in rows:
+    for row in await scope.read(_WORKLOADS):
         is_declared = integer(row, "declared") > 0
         found.append(
             Workload(
@@ -81,19 +80,10 @@ async def workloads(store: Store, cluster: str, span: TimeRange) -> Mapping[str,
     return {workload.id: workload for workload in found}
 
 
-async def pods_of(store: Store, cluster: str, span: TimeRange, *, workload: tuple[str, str, str]) -> list[PodState]:
-    """Pods of a workload (kind, namespace, name) at the end of the range."""
-    kind, namespace, name = workload
-    parameters = {
-        "cluster": cluster,
-        "to_ns": span.to_s * 10**9,
-        "kind": kind,
-        "namespace": namespace,
-        "name": name,
-    }
-    rows = await store.query(_PODS, parameters)
+async def pods_of(scope: Scope, workload: Mapping[str, object]) -> list[PodState]:
+    """Pods of a workload (its kind, namespace and name) at the end of the range."""
     pods = []
-    for row in rows:
+    for row in await scope.read(_PODS, workload):
         ips: list[str] = list(row["ips"])  # type: ignore[call-overload]  # an Array(String) column
         pods.append(
             PodState(name=text(row, "name"), node=text(row, "node"), phase=text(row, "phase"), ip=ips[0] if ips else "")

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 from osmia.model.errors import InputError
 from osmia.server.query.answers import RequestEnd, RequestPage, RequestRecord
-from osmia.server.query.ranges import TimeRange
 from osmia.server.query.rows import entity_id, integer, text
-from osmia.server.query.sides import choice_sql, range_parameters
-from osmia.server.storage.store import Row, Store
+from osmia.server.query.scope import Scope
+from osmia.server.storage.store import Row
 
 __all__ = ["MAX_LIMIT", "BadFilterError", "RequestFilter", "find_requests"]
 
@@ -74,38 +73,27 @@ class RequestFilter:
         return found
 
 
-async def find_requests(
-    store: Store, *, cluster: str, span: TimeRange, wanted: RequestFilter, limit: int, cursor: str = ""
-) -> RequestPage:
+async def find_requests(scope: Scope, wanted: RequestFilter, *, limit: int, cursor: str = "") -> RequestPage:
     """One page of requests, each from the side chosen for its edge over the range.
 
     Raises:
         BadFilterError: the cursor is not one that a page gave out.
     """
-    to_ns = span.to_s * 10**9
-    parameters: dict[str, object] = {
-        **range_parameters(cluster, span),
-        "from_ns": span.from_s * 10**9,
-        "to_ns": to_ns,
-        "limit": limit + 1,
-    }
-    conditions = [
-        "cluster = {cluster:String}",
-        "time_ns >= {from_ns:UInt64} AND time_ns < {to_ns:UInt64}",
-        f"(edge_id, role) IN ({choice_sql(span)})",
-    ]
+    parameters: dict[str, object] = {"limit": limit + 1}
+    conditions = [f"(edge_id, role) IN ({scope.choice()})"]
     if cursor:
         time_ns, row_id = _parse_cursor(cursor)
-        parameters |= {"to_ns": min(to_ns, time_ns + 1), "cursor_ns": time_ns, "cursor_id": row_id}
+        parameters |= {"cursor_ns": time_ns, "cursor_id": row_id}
+        conditions.append("time_ns <= {cursor_ns:UInt64}")
         conditions.append("(time_ns, id) < ({cursor_ns:UInt64}, {cursor_id:UInt64})")
     for condition, values in wanted.conditions():
         conditions.append(condition)
         parameters |= values
     sql = (
-        f"SELECT {_COLUMNS} FROM requests WHERE {' AND '.join(conditions)} "  # noqa: S608 - values are bound
+        f"SELECT {_COLUMNS} FROM {scope.requests} WHERE {' AND '.join(conditions)} "  # noqa: S608 - values are bound
         "ORDER BY time_ns DESC, id DESC LIMIT {limit:UInt32}"
     )
-    rows = await store.query(sql, parameters)
+    rows = await scope.read(sql, parameters)
     page = rows[:limit]
     following = f"{page[-1]['time_ns']}.{page[-1]['id']}" if len(rows) > limit else ""
     return RequestPage(

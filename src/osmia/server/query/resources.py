@@ -18,14 +18,12 @@ from osmia.server.query.answers import (
     Series,
     Summary,
 )
-from osmia.server.query.freshness import Freshness
 from osmia.server.query.histogram import quantiles_sql
 from osmia.server.query.inventory import Workload, pods_of, workloads
-from osmia.server.query.ranges import TimeRange
 from osmia.server.query.rows import entity_id, integer, quantile, services, text
+from osmia.server.query.scope import Scope
 from osmia.server.query.series import series_of
-from osmia.server.query.sides import IN_RANGE, choice_sql, range_parameters
-from osmia.server.storage.store import Row, Store
+from osmia.server.storage.store import Row
 
 __all__ = ["ResourceName", "resource_details"]
 
@@ -61,30 +59,29 @@ class ResourceName:
         return {"kind": self.kind, "namespace": self.namespace, "name": self.name}
 
 
-def _peers_sql(span: TimeRange, condition: str) -> str:
+def _peers_sql(scope: Scope, condition: str) -> str:
     return f"""
     SELECT {_ENDS}, destination_service, server_port, ports, n, errors, latency_sum, first_ns, {quantiles_sql("h")} AS q
     FROM (
         SELECT *, groupUniqArray(20)((destination_service, server_port)) OVER (PARTITION BY edge_id) AS ports FROM (
             SELECT {_ENDS}, role, destination_service, server_port, {_FIGURES}
-            FROM edge_{span.resolution.suffix} AS e WHERE {IN_RANGE} AND {condition}
+            FROM {scope.edges} AS e WHERE {condition}
             GROUP BY {_ENDS}, role, destination_service, server_port
         )
     )
-    WHERE (edge_id, role) IN ({choice_sql(span, condition)})
+    WHERE (edge_id, role) IN ({scope.choice(condition)})
     ORDER BY latency_sum DESC LIMIT {_MAX_PEERS}
     """  # noqa: S608 - made of constants; values are bound
 
 
-def _endpoints_sql(span: TimeRange, condition: str) -> str:
+def _endpoints_sql(scope: Scope, condition: str) -> str:
     return f"""
     SELECT edge_id, destination_service, server_port, method, template, sum(n) AS count, sum(errors) AS failed,
         sum(latency_sum) AS latency, sumMap(h) AS all_h, {quantiles_sql("all_h")} AS q,
         groupArray((status, n)) AS statuses
     FROM (
         SELECT edge_id, destination_service, server_port, method, template, status, {_FIGURES}
-        FROM endpoint_{span.resolution.suffix} AS e
-        WHERE {IN_RANGE} AND {condition} AND (edge_id, role) IN ({choice_sql(span, condition)})
+        FROM {scope.endpoints} AS e WHERE {condition} AND (edge_id, role) IN ({scope.choice(condition)})
         GROUP BY edge_id, destination_service, server_port, method, template, status
     )
     GROUP BY edge_id, destination_service, server_port, method, template
@@ -92,12 +89,14 @@ def _endpoints_sql(span: TimeRange, condition: str) -> str:
     """  # noqa: S608 - same
 
 
-_SUMMARY = f"""
-SELECT sum(n) AS count, sum(errors) AS failed, sumMap(h) AS all_h, {quantiles_sql("all_h")} AS q
-FROM (
-    SELECT {_FIGURES} FROM edge_@SUFFIX AS e WHERE {IN_RANGE} AND {_IS_TARGET} AND (edge_id, role) IN (@CHOICE)
-)
-"""
+def _summary_sql(scope: Scope) -> str:
+    return f"""
+    SELECT sum(n) AS count, sum(errors) AS failed, sumMap(h) AS all_h, {quantiles_sql("all_h")} AS q
+    FROM (
+        SELECT {_FIGURES} FROM {scope.edges} AS e
+        WHERE {_IS_TARGET} AND (edge_id, role) IN ({scope.choice(_IS_TARGET)})
+    )
+    """  # noqa: S608 - same
 
 
 @dataclass
@@ -112,48 +111,40 @@ class _Gathered:
     outgoing: list[Peer]
 
 
-async def resource_details(
-    store: Store, freshness: Freshness, *, cluster: str, resource: ResourceName, span: TimeRange
-) -> ResourceDetails | None:
+async def resource_details(scope: Scope, resource: ResourceName) -> ResourceDetails | None:
     """The workload's details, or None when neither traffic nor the cluster's objects know it."""
-    newest_ns = freshness.newest_ns(cluster)
-    parameters = {**range_parameters(cluster, span), **resource.parameters}
     got = _Gathered({}, [], None, (), [], [])
 
     async def read_objects() -> None:
-        got.known = await workloads(store, cluster, span)
-        got.pods = await pods_of(store, cluster, span, workload=(resource.kind, resource.namespace, resource.name))
+        got.known = await workloads(scope)
+        got.pods = await pods_of(scope, resource.parameters)
 
     async def read_series() -> None:
-        got.series = await series_of(
-            store, freshness, cluster=cluster, span=span, points=60, condition=_IS_TARGET, values=resource.parameters
-        )
-        sql = _SUMMARY.replace("@SUFFIX", span.resolution.suffix).replace("@CHOICE", choice_sql(span, _IS_TARGET))
-        got.summary = await store.query(sql, parameters)
+        got.series = await series_of(scope, points=60, condition=_IS_TARGET, values=resource.parameters)
+        got.summary = await scope.read(_summary_sql(scope), resource.parameters)
 
     async def read_peers() -> None:
-        reader = _PeerReader(store, span, parameters, newest_ns)
-        got.incoming = await reader.peers(_IS_TARGET, "source")
-        got.outgoing = await reader.peers(_IS_SOURCE, "destination")
+        got.incoming = await _peers(scope, resource, condition=_IS_TARGET, other_end="source")
+        got.outgoing = await _peers(scope, resource, condition=_IS_SOURCE, other_end="destination")
 
     async with anyio.create_task_group() as group:
         for read in (read_objects, read_series, read_peers):
             group.start_soon(read)
     if got.series is None or not (got.incoming or got.outgoing or resource.id in got.known):
         return None
-    return _details(resource, span, got, newest_ns)
+    return _details(scope, resource, got)
 
 
-def _details(resource: ResourceName, span: TimeRange, got: _Gathered, newest_ns: int) -> ResourceDetails:
+def _details(scope: Scope, resource: ResourceName, got: _Gathered) -> ResourceDetails:
     workload = got.known.get(resource.id)
     rate = sum((peer.rate for peer in got.incoming), 0.0)
     summary = _summary(got.summary, rate)
     if got.series is None:
         raise ValueError("series")
     return ResourceDetails(
-        from_ms=span.from_s * 1_000,
-        to_ms=span.to_s * 1_000,
-        newest_ms=newest_ns // 10**6 or None,
+        from_ms=scope.span.from_s * 1_000,
+        to_ms=scope.span.to_s * 1_000,
+        newest_ms=scope.newest_ms,
         resource=Resource(
             id=resource.id,
             kind=resource.kind,
@@ -191,31 +182,20 @@ def _summary(rows: Sequence[Row], rate: float) -> Summary:
 _PeerKey = tuple[int, str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class _PeerReader:
-    """Reads the peers at one end of a workload's edges."""
-
-    store: Store
-    span: TimeRange
-    parameters: Mapping[str, object]
-    newest_ns: int
-
-    async def peers(self, condition: str, other_end: str) -> list[Peer]:
-        """Peers on the other end of the edges that fulfil the condition, the costliest first."""
-        peers = await self.store.query(_peers_sql(self.span, condition), self.parameters)
-        rows = await self.store.query(_endpoints_sql(self.span, condition), self.parameters)
-        endpoints: dict[_PeerKey, list[Row]] = defaultdict(list)
-        for row in rows:
-            endpoints[_key(row)].append(row)
-        first_ns: dict[int, int] = {}
-        for row in peers:
-            edge_id = integer(row, "edge_id")
-            first_ns[edge_id] = min(first_ns.get(edge_id, integer(row, "first_ns")), integer(row, "first_ns"))
-        answer = []
-        for row in peers:
-            seconds = self.span.seconds_covered(first_ns=first_ns[integer(row, "edge_id")], newest_ns=self.newest_ns)
-            answer.append(_peer(row, other_end, seconds, endpoints[_key(row)]))
-        return answer
+async def _peers(scope: Scope, resource: ResourceName, *, condition: str, other_end: str) -> list[Peer]:
+    """Peers on the other end of the edges that fulfil the condition, the costliest first."""
+    peers = await scope.read(_peers_sql(scope, condition), resource.parameters)
+    endpoints: dict[_PeerKey, list[Row]] = defaultdict(list)
+    for row in await scope.read(_endpoints_sql(scope, condition), resource.parameters):
+        endpoints[_key(row)].append(row)
+    first_ns: dict[int, int] = {}
+    for row in peers:
+        edge_id = integer(row, "edge_id")
+        first_ns[edge_id] = min(first_ns.get(edge_id, integer(row, "first_ns")), integer(row, "first_ns"))
+    return [
+        _peer(row, other_end, scope.seconds_since(first_ns[integer(row, "edge_id")]), endpoints[_key(row)])
+        for row in peers
+    ]
 
 
 def _key(row: Row) -> _PeerKey:

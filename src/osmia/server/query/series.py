@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from osmia.server.query.answers import Series
-from osmia.server.query.freshness import Freshness
 from osmia.server.query.histogram import quantiles_sql
 from osmia.server.query.ranges import TimeRange
 from osmia.server.query.rows import integer, quantile
-from osmia.server.query.sides import IN_RANGE, choice_sql, range_parameters
-from osmia.server.storage.store import Row, Store
+from osmia.server.query.scope import Scope
+from osmia.server.storage.store import Row
 
 __all__ = ["MAX_POINTS", "edge_exists", "edge_series", "series_of"]
 
@@ -18,58 +17,39 @@ MAX_POINTS = 1_000
 """Most points of one series."""
 
 
-async def edge_series(
-    store: Store, freshness: Freshness, *, cluster: str, edge_id: int, span: TimeRange, points: int
-) -> Series:
+async def edge_series(scope: Scope, *, edge_id: int, points: int) -> Series:
     """Series of one edge, from the side chosen over the whole range."""
-    return await series_of(
-        store,
-        freshness,
-        cluster=cluster,
-        span=span,
-        points=points,
-        condition="edge_id = {edge_id:UInt64}",
-        values={"edge_id": edge_id},
-    )
+    condition = "edge_id = {edge_id:UInt64}"
+    return await series_of(scope, points=points, condition=condition, values={"edge_id": edge_id})
 
 
-async def edge_exists(store: Store, *, cluster: str, edge_id: int) -> bool:
-    """Whether the edge was ever seen."""
-    rows = await store.query(
-        "SELECT 1 FROM edge_1h WHERE cluster = {cluster:String} AND edge_id = {edge_id:UInt64} LIMIT 1",
-        {"cluster": cluster, "edge_id": edge_id},
-    )
-    return bool(rows)
+async def edge_exists(scope: Scope, edge_id: int) -> bool:
+    """Whether the edge was seen in the range, or ever."""
+    bound = {"edge_id": edge_id}
+    if await scope.read(f"SELECT 1 FROM {scope.edges} WHERE edge_id = {{edge_id:UInt64}} LIMIT 1", bound):  # noqa: S608 - made of constants
+        return True
+    ever = "SELECT 1 FROM edge_1h WHERE cluster = {cluster:String} AND edge_id = {edge_id:UInt64} LIMIT 1"
+    return bool(await scope.read(ever, bound))
 
 
-async def series_of(
-    store: Store,
-    freshness: Freshness,
-    *,
-    cluster: str,
-    span: TimeRange,
-    points: int,
-    condition: str,
-    values: Mapping[str, object],
-) -> Series:
+async def series_of(scope: Scope, *, points: int, condition: str, values: Mapping[str, object]) -> Series:
     """Series of the sum of all edges that fulfil the condition, each from its chosen side."""
-    step_s = _step_s(span, points)
-    start_s = span.from_s // step_s * step_s
-    sql = f"""
-    SELECT intDiv(toUnixTimestamp(e.t), {step_s}) * {step_s} AS start, sum(e.n) AS n, sum(e.errors) AS errors,
-        sum(e.request_bytes) AS request_bytes, sum(e.response_bytes) AS response_bytes,
-        min(e.first_ns) AS first_ns, sumMap(e.hist) AS h, {quantiles_sql("h")} AS q
-    FROM edge_{span.resolution.suffix} AS e
-    WHERE {IN_RANGE} AND {condition} AND (edge_id, role) IN ({choice_sql(span, condition)})
-    GROUP BY start ORDER BY start
-    """  # noqa: S608 - made of constants; values are bound
-    rows = await store.query(sql, {**range_parameters(cluster, span), **values})
+    step_s = _step_s(scope.span, points)
+    rows = await scope.read(
+        f"""
+        SELECT intDiv(toUnixTimestamp(e.t), {step_s}) * {step_s} AS start, sum(e.n) AS n, sum(e.errors) AS errors,
+            sum(e.request_bytes) AS request_bytes, sum(e.response_bytes) AS response_bytes,
+            min(e.first_ns) AS first_ns, sumMap(e.hist) AS h, {quantiles_sql("h")} AS q
+        FROM {scope.edges} AS e WHERE {condition} AND (edge_id, role) IN ({scope.choice(condition)})
+        GROUP BY start ORDER BY start
+        """,  # noqa: S608 - made of constants; values are bound
+        values,
+    )
     found = {integer(row, "start"): row for row in rows}
-    starts = list(range(start_s, span.to_s, step_s))
-    newest_ns = freshness.newest_ns(cluster)
+    starts = list(range(scope.span.from_s // step_s * step_s, scope.span.to_s, step_s))
     first_ns = min((integer(row, "first_ns") for row in rows), default=0)
-    seconds = [_seconds(start, step_s, span=span, first_ns=first_ns, newest_ns=newest_ns) for start in starts]
-    return _assemble([found.get(start) for start in starts], starts, step_s, seconds)
+    seconds = [_seconds(start, step_s, scope=scope, first_ns=first_ns) for start in starts]
+    return _assemble([found.get(start) for start in starts], starts, step_s=step_s, seconds=seconds)
 
 
 def _step_s(span: TimeRange, points: int) -> int:
@@ -79,17 +59,17 @@ def _step_s(span: TimeRange, points: int) -> int:
     return max(base, -(-wanted // base) * base)
 
 
-def _seconds(start_s: int, step_s: int, *, span: TimeRange, first_ns: int, newest_ns: int) -> float | None:
+def _seconds(start_s: int, step_s: int, *, scope: Scope, first_ns: int) -> float | None:
     """Length of the part of a step that is known, None where it lies before the first or after the newest request."""
-    begin = max(start_s * 10**9, span.from_s * 10**9, first_ns)
-    end = min((start_s + step_s) * 10**9, span.to_s * 10**9, newest_ns)
+    begin = max(start_s * 10**9, scope.span.from_s * 10**9, first_ns)
+    end = min((start_s + step_s) * 10**9, scope.span.to_s * 10**9, scope.newest_ns)
     if not first_ns or end < begin:
         return None
     return max(1.0, (end - begin) / 1e9)
 
 
 def _assemble(
-    rows: Sequence[Row | None], starts: Sequence[int], step_s: int, seconds: Sequence[float | None]
+    rows: Sequence[Row | None], starts: Sequence[int], *, step_s: int, seconds: Sequence[float | None]
 ) -> Series:
     def rate(column: str) -> list[float | None]:
         return [

@@ -8,67 +8,63 @@ from collections.abc import Mapping, Sequence
 import anyio
 
 from osmia.server.query.answers import Edge, Map, Node
-from osmia.server.query.freshness import Freshness
 from osmia.server.query.histogram import quantiles_sql
 from osmia.server.query.inventory import Workload, workloads
-from osmia.server.query.ranges import TimeRange
 from osmia.server.query.rows import entity_id, integer, quantile, services, text
-from osmia.server.query.sides import IN_RANGE, range_parameters
-from osmia.server.storage.store import Row, Store
+from osmia.server.query.scope import Scope
+from osmia.server.storage.store import Row
 
 __all__ = ["edge_name", "service_map"]
 
 _MAX_EDGES = 5_000
 
-_SQL = f"""
-SELECT edge_id, role, protocol, source_kind, source_namespace, source_name,
-    destination_kind, destination_namespace, destination_name,
-    is_tls, ports, n, errors, request_bytes, response_bytes, first_ns, last_ns,
-    {quantiles_sql("h")} AS q, {quantiles_sql("node_h", (0.95,))} AS node_q
-FROM (
-    SELECT *, sumMap(h) OVER (PARTITION BY destination_kind, destination_namespace, destination_name) AS node_h
+_ENDS = """source_kind, source_namespace, source_name,
+    destination_kind, destination_namespace, destination_name"""
+
+
+def _sql(scope: Scope) -> str:
+    return f"""
+    SELECT edge_id, role, protocol, {_ENDS}, is_tls, ports, n, errors, request_bytes, response_bytes,
+        first_ns, last_ns, {quantiles_sql("h")} AS q, {quantiles_sql("node_h", (0.95,))} AS node_q
     FROM (
-        SELECT *, groupUniqArrayArray(side_ports) OVER (PARTITION BY edge_id) AS ports FROM (
-            SELECT edge_id, role, protocol, source_kind, source_namespace, source_name,
-                destination_kind, destination_namespace, destination_name,
-                max(e.is_tls) AS is_tls, groupUniqArray(20)((destination_service, server_port)) AS side_ports,
-                sum(e.n) AS n, sum(e.errors) AS errors,
-                sum(e.request_bytes) AS request_bytes, sum(e.response_bytes) AS response_bytes,
-                min(e.first_ns) AS first_ns, max(e.last_ns) AS last_ns, sumMap(e.hist) AS h
-            FROM edge_@SUFFIX AS e WHERE {IN_RANGE}
-            GROUP BY edge_id, role, protocol, source_kind, source_namespace, source_name,
-                destination_kind, destination_namespace, destination_name
+        SELECT *, sumMap(h) OVER (PARTITION BY destination_kind, destination_namespace, destination_name) AS node_h
+        FROM (
+            SELECT *, groupUniqArrayArray(side_ports) OVER (PARTITION BY edge_id) AS ports FROM (
+                SELECT edge_id, role, protocol, {_ENDS}, max(e.is_tls) AS is_tls,
+                    groupUniqArray(20)((destination_service, server_port)) AS side_ports,
+                    sum(e.n) AS n, sum(e.errors) AS errors,
+                    sum(e.request_bytes) AS request_bytes, sum(e.response_bytes) AS response_bytes,
+                    min(e.first_ns) AS first_ns, max(e.last_ns) AS last_ns, sumMap(e.hist) AS h
+                FROM {scope.edges} AS e GROUP BY edge_id, role, protocol, {_ENDS}
+            )
         )
+        ORDER BY n DESC, role DESC LIMIT 1 BY edge_id
     )
-    ORDER BY n DESC, role DESC LIMIT 1 BY edge_id
-)
-ORDER BY n DESC LIMIT {_MAX_EDGES}
-"""
+    ORDER BY n DESC LIMIT {_MAX_EDGES}
+    """  # noqa: S608 - made of constants; values are bound
 
 
-async def service_map(store: Store, freshness: Freshness, *, cluster: str, span: TimeRange) -> Map:
+async def service_map(scope: Scope) -> Map:
     """The map of one cluster."""
-    newest_ns = freshness.newest_ns(cluster)
     rows: Sequence[Row] = ()
     known: Mapping[str, Workload] = {}
 
     async def read_edges() -> None:
         nonlocal rows
-        sql = _SQL.replace("@SUFFIX", span.resolution.suffix)
-        rows = await store.query(sql, range_parameters(cluster, span))
+        rows = await scope.read(_sql(scope))
 
     async def read_workloads() -> None:
         nonlocal known
-        known = await workloads(store, cluster, span)
+        known = await workloads(scope)
 
     async with anyio.create_task_group() as group:
         group.start_soon(read_edges)
         group.start_soon(read_workloads)
-    edges = [_edge(row, span, newest_ns) for row in rows]
+    edges = [_edge(row, scope) for row in rows]
     return Map(
-        from_ms=span.from_s * 1_000,
-        to_ms=span.to_s * 1_000,
-        newest_ms=newest_ns // 10**6 or None,
+        from_ms=scope.span.from_s * 1_000,
+        to_ms=scope.span.to_s * 1_000,
+        newest_ms=scope.newest_ms,
         nodes=_nodes(rows, edges, known),
         edges=edges,
     )
@@ -79,10 +75,10 @@ def edge_name(edge_id: int) -> str:
     return f"{edge_id:016x}"
 
 
-def _edge(row: Row, span: TimeRange, newest_ns: int) -> Edge:
+def _edge(row: Row, scope: Scope) -> Edge:
     count, errors = integer(row, "n"), integer(row, "errors")
     first_ns, last_ns = integer(row, "first_ns"), integer(row, "last_ns")
-    seconds = span.seconds_covered(first_ns=first_ns, newest_ns=newest_ns)
+    seconds = scope.seconds_since(first_ns)
     sent, received = integer(row, "request_bytes"), integer(row, "response_bytes")
     return Edge(
         id=edge_name(integer(row, "edge_id")),
