@@ -27,7 +27,10 @@ from osmia.protocols.parser import (
 from osmia.protocols.postgres_response import parse_response
 from osmia.protocols.sql import normalise, without_numbers
 
-__all__ = ["ConnectionStatistics", "Message", "MessageKind", "PostgresConnection", "PostgresParser", "scan"]
+__all__ = ["UNSEEN", "ConnectionStatistics", "Message", "MessageKind", "PostgresConnection", "PostgresParser", "scan"]
+
+UNSEEN = "(statement text not captured)"
+"""Ends the template of a prepared statement that is older than the agent, or whose Parse was lost."""
 
 _HEADER = 5
 _MAX_MESSAGES = 64
@@ -216,7 +219,7 @@ class PostgresConnection:
             prepared = self._recall(message.name)
             return ParsedRequest("PREPARE", prepared.target, prepared.template, is_truncated=prepared.is_truncated)
         if message.kind is MessageKind.DESCRIBE:
-            prepared = self._recall(message.name)
+            prepared = self._recall(message.name, verb="DESCRIBE")
             return ParsedRequest("DESCRIBE", prepared.target, prepared.template, is_truncated=prepared.is_truncated)
         if message.kind is MessageKind.FUNCTION_CALL:
             return ParsedRequest("FUNCTION CALL", "FUNCTION CALL", "FUNCTION CALL")
@@ -231,11 +234,11 @@ class PostgresConnection:
             self._forgotten += 1
         return prepared
 
-    def _recall(self, name: str) -> _Prepared:
+    def _recall(self, name: str, verb: str = "EXECUTE") -> _Prepared:
         prepared = self._prepared.get(name)
         if prepared is None:
             self._unknown += 1
-            return _by_name(name)
+            return _by_name(name, verb)
         self._prepared.move_to_end(name)
         return prepared
 
@@ -248,29 +251,26 @@ def _prepared(message: Message) -> _Prepared:
     return _Prepared(message.text, statement.method, statement.template, message.is_truncated)
 
 
-def _by_name(name: str) -> _Prepared:
-    """A statement whose Parse was never seen; drivers number their names, so numbers are left out."""
+def _by_name(name: str, verb: str) -> _Prepared:
+    """A statement whose text was never seen; drivers number their names, so numbers are left out."""
     _, _, bare = name.partition(":")
-    shown = f"EXECUTE {without_numbers(bare[:_MAX_NAME])}".rstrip()
-    return _Prepared(f"EXECUTE {bare}".rstrip(), "EXECUTE", f"{shown} (statement prepared before the agent)")
+    bare = f" {bare[:_MAX_NAME]}" if bare else ""
+    return _Prepared(f"{verb}{bare}", verb, f"{verb}{without_numbers(bare)} {UNSEEN}")
 
 
 def _joined(executed: list[_Prepared]) -> ParsedRequest:
-    """One request for all statements of a pipeline; the first gives the method."""
-    first = executed[0]
-    if len(executed) == 1:
-        return ParsedRequest(first.method, first.target, first.template, is_truncated=first.is_truncated)
+    """One request for all statements of a pipeline; a batch of one statement has its template whatever its size.
+
+    The first statement gives the method, past the BEGIN that drivers flush before it.
+    """
+    distinct = list({one.template: one for one in executed}.values())
+    first = next((one for one in distinct if one.method != "BEGIN"), distinct[0])
     return ParsedRequest(
-        first.method.removesuffix(CUT) + CUT,
-        "; ".join([one.target for one in executed]),
-        "; ".join(_distinct([one.template for one in executed])),
+        first.method if len(distinct) == 1 else first.method.removesuffix(CUT) + CUT,
+        "; ".join([one.target for one in distinct]),
+        "; ".join([one.template for one in distinct]),
         is_truncated=any(one.is_truncated for one in executed),
     )
-
-
-def _distinct(templates: list[str]) -> list[str]:
-    """Without repetitions, so that a batch of the same statement has one template whatever its size."""
-    return list(dict.fromkeys(templates))
 
 
 class PostgresParser:

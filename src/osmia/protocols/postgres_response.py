@@ -1,9 +1,9 @@
 """PostgreSQL's answer, read from its first and last bytes: error or command tag, rows, transaction status.
 
-An answer is a chain of messages that ends with ReadyForQuery. The head begins on a message, so it is walked; the tail
-begins anywhere, so it is entered at the first place from which the chain arrives exactly at the last ReadyForQuery.
-An error that the head does not show (after many rows) is longer than the tail: then its end is recognised, and the
-status is "error" without its SQLSTATE.
+An answer is a chain of messages that ends with ReadyForQuery. A head that begins on a message is walked. A tail, and
+the head of a buffer that began in the middle of a message, is entered at the first place from which the chain arrives
+exactly at the last ReadyForQuery. An error that the head does not show (after many rows) is longer than the tail: then
+its end is recognised, and the status is "error" without its SQLSTATE.
 """
 
 from __future__ import annotations
@@ -46,31 +46,36 @@ def parse_response(head: bytes, tail: bytes) -> ParsedResponse:
     if head in _ENCRYPTION_ANSWERS:
         return ParsedResponse(_OK, is_error=False)
     start = _walk(head)
-    if not start.kinds:
-        return ParsedResponse(UNKNOWN, is_error=False, is_truncated=True)
-    end = start if start.is_whole and start.ready and head.endswith(tail) else _walk_tail(tail)
+    end = _end(start, head, tail)
     sqlstate = start.sqlstate or end.sqlstate
-    tag = end.tag or start.tag
     status = sqlstate or _status_without_error(start, end)
     return ParsedResponse(
         status,
         is_error=status not in (_OK, UNKNOWN),
         is_truncated=not end.ready,
-        rows=None if sqlstate else _rows(tag),
+        rows=None if sqlstate else _rows(end.tag or start.tag),
         transaction=_TRANSACTION.get(end.ready, TransactionStatus.UNKNOWN),
     )
+
+
+def _end(start: _Walk, head: bytes, tail: bytes) -> _Walk:
+    """What the last messages said, wherever they were captured."""
+    if head.endswith(tail):
+        return start if start.is_whole and start.ready else _walk_backwards(head)
+    both = _walk(head + tail)  # right if the tail follows the head at once, which nothing else tells
+    return both if both.is_whole and both.ready else _walk_backwards(tail)
 
 
 def _status_without_error(start: _Walk, end: _Walk) -> str:
     if end.ready == b"E":
         return _ERROR  # only a failing command leaves the transaction failed
-    if end.ready or start.tag or start.kinds[-1] in _HALF_WAY:
+    if end.ready or start.tag or (start.kinds and start.kinds[-1] in _HALF_WAY):
         return _OK
     return UNKNOWN
 
 
 def _walk(data: bytes, position: int = 0) -> _Walk:
-    """Follow the messages from `position` on, as far as they are plausible."""
+    """Follow the messages from `position` on, as far as they are plausible; `is_whole` if they end where data ends."""
     walk = _Walk(end=position)
     kinds = bytearray()
     while walk.end + _HEADER <= len(data) and data[walk.end] in _TYPES:
@@ -88,7 +93,7 @@ def _walk(data: bytes, position: int = 0) -> _Walk:
 
 
 def _note(walk: _Walk, kind: bytes, body: bytes) -> None:
-    if kind == b"E" and not walk.sqlstate:
+    if kind == b"E" and body[:1] == b"S" and not walk.sqlstate:
         found = _SQLSTATE.search(body)
         walk.sqlstate = found[1].decode("ascii") if found else _ERROR
     elif kind == b"C":
@@ -97,8 +102,8 @@ def _note(walk: _Walk, kind: bytes, body: bytes) -> None:
         walk.ready = body
 
 
-def _walk_tail(tail: bytes) -> _Walk:
-    """Follow the messages of a tail up to its last ReadyForQuery; without one, nothing is known."""
+def _walk_backwards(tail: bytes) -> _Walk:
+    """Find the messages that lead to the last ReadyForQuery; without one, nothing is known."""
     found = list(_READY.finditer(tail))
     if not found:
         return _Walk()

@@ -62,7 +62,10 @@ _ODD_NAME = re.compile(r"[\s,;()?\[\]\ue000]")
 _SPLIT_WORD = re.compile(r"[\w$\ufffd]+$")
 _FIRST_WORD = re.compile(r"[(\s;]*([A-Za-z]+)")
 _SIGN = re.compile(r"([(,=<>\[] ?)[-+] ?\?")
-_LIST = re.compile(r"([(\[])(\?(?:::\"?\w+\"?(?:\[\])?)?)(?:, \2)+(?=[)\]]|…|, ?…)")
+_LIST = re.compile(
+    r"((?:(?<=\bIN )\(|(?<=\bVALUES )\(|(?<=\), )\(|\[))(\?(?:::\"?\w+\"?(?:\[\])?)?)(?:, \2)+(?=[)\]]|…|, ?…)",
+    re.IGNORECASE,
+)
 _TIGHT_LISTS = (" IN(?", " in(?", " VALUES(?", " values(?")
 _ROWS = re.compile(r"(\((?:[^()]|\([^()]*\))*+\))(?:, \1)+")
 _CUT_ROW = re.compile(r"(?<=\))(?:, ?\(?[^()]*)…$")
@@ -86,6 +89,9 @@ class Statement:
     template: str
 
 
+_EMPTY_STATEMENT = Statement(EMPTY, "(empty query)")
+
+
 @functools.lru_cache(maxsize=1024)
 def normalise(sql: str, *, is_truncated: bool = False) -> Statement:
     """The statement shape of a query string; `is_truncated` says that its end was not captured."""
@@ -94,6 +100,8 @@ def normalise(sql: str, *, is_truncated: bool = False) -> Statement:
     if is_truncated and not is_cut:
         text = _SPLIT_WORD.sub("", text) + CUT
     text = _tidy(text).rstrip("; ")
+    if not text:
+        return _EMPTY_STATEMENT
     method = _method(text)
     if method in _COUNTED_METHODS:
         text = _COUNTED.sub(lambda found: found[1] + without_numbers(found[2]), text, count=1)
@@ -180,17 +188,15 @@ def _tidy(text: str) -> str:
     text = _SIGN.sub(r"\1?", text)
     if "(?" not in text and "[?" not in text:
         return text
-    text = _LIST.sub(r"\1\2", text)
     for tight in _TIGHT_LISTS:
         text = text.replace(tight, f"{tight[:-2]} (?")
+    text = _LIST.sub(r"\1\2", text)
     if "), (" in text:
         text = _ROWS.sub(r"\1", text)
     return _CUT_LIST.sub(CUT, _CUT_ROW.sub(CUT, text)) if text.endswith(CUT) else text
 
 
 def _method(text: str) -> str:
-    if not text:
-        return EMPTY
     word = _FIRST_WORD.match(text)
     method = word[1].upper() if word else UNKNOWN
     return method if method in _COMMANDS else UNKNOWN
