@@ -33,7 +33,7 @@ from osmia.lab.kubelet.kubelet import Kubelet
 from osmia.lab.kubelet.resolve import NodeFacts
 from osmia.lab.manifest import parse_manifest, plural_of
 from osmia.lab.network.dns import NameServer
-from osmia.lab.network.node import NodeNetwork, NodeSockets, used_networks
+from osmia.lab.network.node import NodeSockets, used_networks
 from osmia.lab.network.plan import AddressPlan, choose_plan
 from osmia.lab.readiness import WORKLOADS, Progress, progress_of
 from osmia.lab.runtime import cgroup
@@ -55,11 +55,14 @@ log = get_logger("lab")
 class Cluster:
     """A running lab; made by `up`."""
 
-    def __init__(self, state: LabState, directory: LabDirectory, api: ApiServer, kubelet: Kubelet) -> None:
+    def __init__(
+        self, state: LabState, directory: LabDirectory, *, api: ApiServer, kubelet: Kubelet, proxy: Proxy
+    ) -> None:
         self.state = state
         self.directory = directory
         self.api = api
         self._kubelet = kubelet
+        self._proxy = proxy
 
     @classmethod
     @asynccontextmanager
@@ -112,9 +115,10 @@ class Cluster:
         stack.callback(listener.close)
         tasks = await stack.enter_async_context(anyio.create_task_group())
         stack.callback(tasks.cancel_scope.cancel)
+        proxy = Proxy(api, [network], names)
         controllers = (
             *(Deployments(api), ReplicaSets(api), StatefulSets(api), DaemonSets(api), Scheduler(api)),
-            *(Services(api, plan.services), Claims(api), Proxy(api, [network], names)),
+            *(Services(api, plan.services), Claims(api), proxy),
         )
         for controller in controllers:
             tasks.start_soon(controller.run)
@@ -123,7 +127,7 @@ class Cluster:
         up = msgspec.structs.replace(state, server=served.url, is_up=True)
         directory.write(up)
         log.info("lab is up", name=state.name, server=served.url, pods=state.pods, services=state.services)
-        return cls(up, directory, api, kubelet)
+        return cls(up, directory, api=api, kubelet=kubelet, proxy=proxy)
 
     @property
     def plan(self) -> AddressPlan:
@@ -162,13 +166,13 @@ class Cluster:
         return progress_of({resource: self.api.list(resource) for resource in WORKLOADS}, self.api.list("pods"))
 
     async def wait_ready(self, timeout_s: float = 90.0) -> None:
-        """Wait until every workload is ready.
+        """Wait until every workload is ready and the Services lead to it.
 
         Raises:
             LabError: it is not within the time; names what is missing and why.
         """
         with anyio.move_on_after(timeout_s):
-            while not self.progress().is_done:  # noqa: ASYNC110 - a condition over several resources
+            while not (self.progress().is_done and self._proxy.is_current):  # noqa: ASYNC110 - a condition over several resources
                 await anyio.sleep(_POLL_S)
             return
         raise LabError(f"not ready after {timeout_s:g} s: {', '.join(self.progress().missing)}")

@@ -164,7 +164,7 @@ async def clean(directory: LabDirectory, state: LabState) -> None:
     await state.network.remove()
     await wait_removed(state.network)
     if state.kubeconfig_copy:
-        Path(state.kubeconfig_copy).unlink(missing_ok=True)
+        await anyio.Path(state.kubeconfig_copy).unlink(missing_ok=True)
     await run_sync(directory.remove)
 
 

@@ -110,7 +110,9 @@ class Deployments:
             field: sum((one.get("status") or {}).get(field, 0) for one in replica_sets)
             for field in ("replicas", "readyReplicas", "availableReplicas")
         }
-        updated = sum((one.get("status") or {}).get("replicas", 0) for one in replica_sets if _hash_of(one) == template_hash)
+        updated = sum(
+            (one.get("status") or {}).get("replicas", 0) for one in replica_sets if _hash_of(one) == template_hash
+        )
         wanted, metadata = deployment["spec"]["replicas"], deployment["metadata"]
         is_available = totals["availableReplicas"] >= wanted - _limits(deployment["spec"])[1]
         newest = self._api.get("deployments", metadata["namespace"], metadata["name"])
@@ -182,4 +184,10 @@ def _available(deployment: Object, is_available: bool, now: str) -> Object:  # n
     same = next((one for one in before if one["type"] == "Available" and one["status"] == value), None)
     reason = "MinimumReplicasAvailable" if is_available else "MinimumReplicasUnavailable"
     since = same["lastTransitionTime"] if same else now
-    return {"type": "Available", "status": value, "reason": reason, "lastTransitionTime": since, "lastUpdateTime": since}
+    return {
+        "type": "Available",
+        "status": value,
+        "reason": reason,
+        "lastTransitionTime": since,
+        "lastUpdateTime": since,
+    }

@@ -1,4 +1,4 @@
-"""The loop under every controller: changes mark keys as due, due keys are reconciled one at a time, failures retried."""
+"""The loop under every controller: changes make keys due, due keys are reconciled one by one, failures retried."""
 
 from __future__ import annotations
 

@@ -26,6 +26,11 @@ class Proxy:
         self._names = names
         self._applied: list[Vip] | None = None
 
+    @property
+    def is_current(self) -> bool:
+        """Whether what the Services want now has reached the nodes."""
+        return self._applied == vips_of(self._api.list("services"), self._api.list("endpointslices"))
+
     async def run(self) -> None:
         """Follow Services and EndpointSlices until cancelled."""
         sources = {"services": everything, "endpointslices": everything}

@@ -42,7 +42,8 @@ class Scheduler:
         nodes = [
             one["metadata"]["name"]
             for one in self._api.list("nodes")
-            if not one.get("spec", {}).get("unschedulable") and selector <= (one["metadata"].get("labels") or {}).items()
+            if not one.get("spec", {}).get("unschedulable")
+            and selector <= (one["metadata"].get("labels") or {}).items()
         ]
         if not nodes:
             return

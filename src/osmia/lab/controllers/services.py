@@ -35,7 +35,9 @@ class Services:
     def _services_of(self, pod: Object) -> Iterable[Key]:
         """All Services of the pod's namespace: its labels may just have left a selector."""
         services = self._api.list("services", pod["metadata"]["namespace"])
-        return [(one["metadata"]["namespace"], one["metadata"]["name"]) for one in services if one["spec"].get("selector")]
+        return [
+            (one["metadata"]["namespace"], one["metadata"]["name"]) for one in services if one["spec"].get("selector")
+        ]
 
     async def _reconcile(self, key: Key) -> None:
         service = find(self._api, "services", key)
@@ -101,7 +103,11 @@ def _is_behind(service: Object, pod: Object) -> bool:
     status = pod.get("status") or {}
     has_ended = status.get("phase") in {"Succeeded", "Failed"}
     labels = pod["metadata"].get("labels") or {}
-    return bool(status.get("podIP")) and not has_ended and match_labels({"matchLabels": service["spec"]["selector"]}, labels)
+    return (
+        bool(status.get("podIP"))
+        and not has_ended
+        and match_labels({"matchLabels": service["spec"]["selector"]}, labels)
+    )
 
 
 def _endpoint(pod: Object, service: Object) -> Object:

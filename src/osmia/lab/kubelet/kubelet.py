@@ -33,9 +33,7 @@ log = get_logger("lab.kubelet")
 class Kubelet:
     """Runs the pods of one node."""
 
-    def __init__(
-        self, api: ApiServer, *, node: NodeFacts, runtime: Runtime, sockets: NodeSockets, pods: Path
-    ) -> None:
+    def __init__(self, api: ApiServer, *, node: NodeFacts, runtime: Runtime, sockets: NodeSockets, pods: Path) -> None:
         self._api = api
         self._node = node
         self._runtime = runtime
@@ -64,9 +62,7 @@ class Kubelet:
         elif worker:
             worker.update(pod)
         else:
-            worker = PodWorker(
-                pod, api=self._api, node=self._node, runtime=self._runtime, sockets=self._sockets
-            )
+            worker = PodWorker(pod, api=self._api, node=self._node, runtime=self._runtime, sockets=self._sockets)
             self._workers[uid] = worker
             tasks.start_soon(self._run_worker, uid, worker)
 

@@ -1,4 +1,7 @@
-"""Readiness and liveness: asks a container by TCP, HTTP or a command whether it works, from the node as kubelet does."""
+"""Readiness and liveness: asks a container by TCP, HTTP or a command whether it works, from the node as kubelet does.
+
+Connections come from the node's network namespace, so a container sees the bridge's address as its client.
+"""
 
 from __future__ import annotations
 

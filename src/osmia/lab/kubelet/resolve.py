@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,30 +63,177 @@ def container_spec(api: ApiServer, node: NodeFacts, pod: Object, container: Obje
     Raises:
         LabError: an image, Secret, ConfigMap, claim or field does not exist or is of a kind the lab lacks.
     """
-    metadata, spec = pod["metadata"], pod["spec"]
-    environment = _environment(api, node, pod, container, place)
-    launch = _launch(container, environment)
-    hosts = (
-        "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n"
-        f"{place.address}\t{spec.get('hostname') or metadata['name']}\n"
-    )
-    files = {"/etc/hosts": hosts, "/etc/resolv.conf": resolver_file(node, metadata["namespace"])}
-    return ContainerSpec(
-        name=container["name"],
-        launch=launch,
-        environment={**node.environment, **environment},
-        mounts=_mounts(api, node, pod, container, place, launch.user),
-        files=files,
-        directory=container.get("workingDir", "/"),
-        log=place.home / "logs" / container["name"],
-    )
+    return _Resolver(api, node, pod, place).container(container)
+
+
+class _Resolver:
+    """Looks up what one pod's manifest refers to."""
+
+    def __init__(self, api: ApiServer, node: NodeFacts, pod: Object, place: PodPlace) -> None:
+        self._api = api
+        self._node = node
+        self._pod = pod
+        self._place = place
+        self._namespace: str = pod["metadata"]["namespace"]
+        self._volume_makers: Mapping[str, Callable[[Object], Path]] = {
+            "emptyDir": self._empty,
+            "persistentVolumeClaim": self._claim,
+            "hostPath": self._host_path,
+            "secret": self._secret,
+            "configMap": self._config_map,
+        }
+
+    def container(self, container: Object) -> ContainerSpec:
+        environment = self._environment(container)
+        launch = _launch(container, environment)
+        hostname = self._pod["spec"].get("hostname") or self._pod["metadata"]["name"]
+        hosts = f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n{self._place.address}\t{hostname}\n"
+        return ContainerSpec(
+            name=container["name"],
+            launch=launch,
+            environment={**self._node.environment, **environment},
+            mounts=self._mounts(container, launch.user),
+            files={"/etc/hosts": hosts, "/etc/resolv.conf": resolver_file(self._node, self._namespace)},
+            directory=container.get("workingDir", "/"),
+            log=self._place.home / "logs" / container["name"],
+        )
+
+    def _environment(self, container: Object) -> dict[str, str]:
+        values: dict[str, str] = {}
+        for source in container.get("envFrom", []):
+            for kind, resource in (("secretRef", "secrets"), ("configMapRef", "configmaps")):
+                if kind in source:
+                    content = self._content(resource, source[kind])
+                    prefix = source.get("prefix", "")
+                    values |= {prefix + key: value.decode(errors="replace") for key, value in content.items()}
+        for entry in container.get("env", []):
+            is_looked_up = "valueFrom" in entry
+            value = self._value_from(entry) if is_looked_up else _expand(str(entry.get("value", "")), values)
+            if value is not None:
+                values[entry["name"]] = value
+        return values
+
+    def _value_from(self, entry: Object) -> str | None:
+        source: Object = entry["valueFrom"]
+        for kind, resource in (("secretKeyRef", "secrets"), ("configMapKeyRef", "configmaps")):
+            if kind in source:
+                reference = source[kind]
+                content = self._content(resource, reference)
+                if reference["key"] in content:
+                    return content[reference["key"]].decode(errors="replace")
+                if reference.get("optional"):
+                    return None
+                raise LabError(f"couldn't find key {reference['key']} in {resource} {reference['name']}")
+        if "fieldRef" in source:
+            return self._field(source["fieldRef"]["fieldPath"])
+        raise LabError(f"env {entry['name']}: the lab lacks valueFrom {', '.join(source)}")
+
+    def _field(self, path: str) -> str:
+        metadata = self._pod["metadata"]
+        if match := _LABEL_FIELD.fullmatch(path):
+            return str((metadata.get(match[1]) or {}).get(match[2], ""))
+        known = {
+            "metadata.name": metadata["name"],
+            "metadata.namespace": self._namespace,
+            "metadata.uid": metadata["uid"],
+            "spec.nodeName": self._node.name,
+            "spec.serviceAccountName": self._pod["spec"].get("serviceAccountName", "default"),
+            "status.podIP": self._place.address,
+            "status.podIPs": self._place.address,
+            "status.hostIP": self._node.address,
+            "status.hostIPs": self._node.address,
+        }
+        if path not in known:
+            raise LabError(f"fieldPath {path!r} is not supported", remedy=f"the lab knows {', '.join(known)}")
+        return str(known[path])
+
+    def _content(self, resource: str, reference: Object) -> dict[str, bytes]:
+        """The keys of a Secret or ConfigMap as bytes; empty if it is missing and optional."""
+        try:
+            found = self._api.get(resource, self._namespace, reference["name"])
+        except ApiError as exc:
+            if reference.get("optional"):
+                return {}
+            raise LabError(exc.message) from exc
+        if resource == "secrets":
+            return {key: base64.b64decode(value) for key, value in (found.get("data") or {}).items()}
+        texts = {key: value.encode() for key, value in (found.get("data") or {}).items()}
+        return texts | {key: base64.b64decode(value) for key, value in (found.get("binaryData") or {}).items()}
+
+    def _mounts(self, container: Object, user: str) -> tuple[Mount, ...]:
+        volumes = {volume["name"]: volume for volume in self._pod["spec"].get("volumes", [])}
+        mounts: list[Mount] = []
+        for entry in container.get("volumeMounts", []):
+            if entry["name"] not in volumes:
+                raise LabError(f"volumeMount {entry['name']!r} names no volume of the pod")
+            volume = volumes[entry["name"]]
+            source = self._volume(volume) / entry.get("subPath", "")
+            if not source.exists():
+                source.mkdir(parents=True)
+            if "persistentVolumeClaim" in volume and user != "root" and not any(source.iterdir()):
+                shutil.chown(source, user)
+            is_read_only = bool(entry.get("readOnly")) or "secret" in volume or "configMap" in volume
+            mounts.append(Mount(source.resolve(), entry["mountPath"], is_read_only))
+        is_wanted = self._pod["spec"].get("automountServiceAccountToken", True) and self._node.account_files
+        if is_wanted and not any(mount.target == _ACCOUNT_DIRECTORY for mount in mounts):
+            mounts.append(self._account())
+        return tuple(mounts)
+
+    def _account(self) -> Mount:
+        files = {**self._node.account_files, "namespace": self._namespace}
+        content = {name: text.encode() for name, text in files.items()}
+        return Mount(_write_files(self._place.home / "account", content), _ACCOUNT_DIRECTORY, is_read_only=True)
+
+    def _volume(self, volume: Object) -> Path:
+        kind = next((key for key in volume if key != "name"), "emptyDir")
+        if kind not in self._volume_makers:
+            known = ", ".join(self._volume_makers)
+            raise LabError(f"volume {volume['name']!r}: the lab lacks {kind}", remedy=f"it has {known}")
+        return self._volume_makers[kind](volume)
+
+    def _empty(self, volume: Object) -> Path:
+        directory: Path = self._place.home / "volumes" / volume["name"]
+        if not directory.exists():
+            directory.mkdir(parents=True)
+            directory.chmod(0o777)
+        return directory
+
+    def _claim(self, volume: Object) -> Path:
+        name = volume["persistentVolumeClaim"]["claimName"]
+        try:
+            self._api.get("persistentvolumeclaims", self._namespace, name)
+        except ApiError as exc:
+            raise LabError(exc.message) from exc
+        directory = self._node.claims / f"{self._namespace}_{name}"
+        directory.mkdir(parents=True, exist_ok=True)
+        return directory
+
+    def _host_path(self, volume: Object) -> Path:
+        path = Path(str(volume["hostPath"]["path"]))
+        if not path.exists():
+            if volume["hostPath"].get("type") != "DirectoryOrCreate":
+                raise LabError(f"hostPath {path} does not exist on this machine")
+            path.mkdir(parents=True)
+        return path
+
+    def _secret(self, volume: Object) -> Path:
+        return self._files_of(volume, "secrets", volume["secret"], volume["secret"]["secretName"])
+
+    def _config_map(self, volume: Object) -> Path:
+        return self._files_of(volume, "configmaps", volume["configMap"], volume["configMap"]["name"])
+
+    def _files_of(self, volume: Object, resource: str, source: Object, name: str) -> Path:
+        content = self._content(resource, {"name": name, "optional": source.get("optional", False)})
+        if items := source.get("items"):
+            content = {item["path"]: content[item["key"]] for item in items if item["key"] in content}
+        return _write_files(self._place.home / "volumes" / volume["name"], content)
 
 
 def _launch(container: Object, environment: Mapping[str, str]) -> Launch:
     command, args = container.get("command"), container.get("args")
     return launch_of(
         container["image"],
-        None if command is None else tuple(_expand(part, environment) for part in command),
+        None if command is None else tuple(_expand(str(part), environment) for part in command),
         None if args is None else tuple(_expand(str(part), environment) for part in args),
     )
 
@@ -99,161 +247,6 @@ def _expand(text: str, environment: Mapping[str, str]) -> str:
     return _REFERENCE.sub(value, text)
 
 
-def _environment(api: ApiServer, node: NodeFacts, pod: Object, container: Object, place: PodPlace) -> dict[str, str]:
-    values: dict[str, str] = {}
-    for source in container.get("envFrom", []):
-        prefix = source.get("prefix", "")
-        for kind, resource in (("secretRef", "secrets"), ("configMapRef", "configmaps")):
-            if kind in source:
-                content = _content(api, resource, pod, source[kind])
-                values |= {prefix + key: value.decode(errors="replace") for key, value in content.items()}
-    for entry in container.get("env", []):
-        if "valueFrom" in entry:
-            value = _value_from(api, node, pod, entry, place)
-        else:
-            value = _expand(str(entry.get("value", "")), values)
-        if value is not None:
-            values[entry["name"]] = value
-    return values
-
-
-def _value_from(api: ApiServer, node: NodeFacts, pod: Object, entry: Object, place: PodPlace) -> str | None:
-    source: Object = entry["valueFrom"]
-    for kind, resource in (("secretKeyRef", "secrets"), ("configMapKeyRef", "configmaps")):
-        if kind in source:
-            reference = source[kind]
-            content = _content(api, resource, pod, reference)
-            if reference["key"] in content:
-                return content[reference["key"]].decode(errors="replace")
-            if reference.get("optional"):
-                return None
-            raise LabError(f"couldn't find key {reference['key']} in {resource} {reference['name']}")
-    if "fieldRef" in source:
-        return _field(node, pod, source["fieldRef"]["fieldPath"], place)
-    raise LabError(f"env {entry['name']}: the lab lacks valueFrom {', '.join(source)}")
-
-
-def _field(node: NodeFacts, pod: Object, path: str, place: PodPlace) -> str:
-    metadata = pod["metadata"]
-    if match := _LABEL_FIELD.fullmatch(path):
-        return str((metadata.get(match[1]) or {}).get(match[2], ""))
-    known = {
-        "metadata.name": metadata["name"],
-        "metadata.namespace": metadata["namespace"],
-        "metadata.uid": metadata["uid"],
-        "spec.nodeName": node.name,
-        "spec.serviceAccountName": pod["spec"].get("serviceAccountName", "default"),
-        "status.podIP": place.address,
-        "status.podIPs": place.address,
-        "status.hostIP": node.address,
-        "status.hostIPs": node.address,
-    }
-    if path not in known:
-        raise LabError(f"fieldPath {path!r} is not supported", remedy=f"the lab knows {', '.join(known)}")
-    return str(known[path])
-
-
-def _content(api: ApiServer, resource: str, pod: Object, reference: Object) -> dict[str, bytes]:
-    """The keys of a Secret or ConfigMap as bytes; empty if it is missing and optional."""
-    try:
-        found = api.get(resource, pod["metadata"]["namespace"], reference["name"])
-    except ApiError as exc:
-        if reference.get("optional"):
-            return {}
-        raise LabError(exc.message) from exc
-    if resource == "secrets":
-        return {key: base64.b64decode(value) for key, value in (found.get("data") or {}).items()}
-    texts = {key: value.encode() for key, value in (found.get("data") or {}).items()}
-    return texts | {key: base64.b64decode(value) for key, value in (found.get("binaryData") or {}).items()}
-
-
-def _mounts(  # noqa: PLR0913 - all that a volume may draw on
-    api: ApiServer, node: NodeFacts, pod: Object, container: Object, place: PodPlace, user: str
-) -> tuple[Mount, ...]:
-    volumes = {volume["name"]: volume for volume in pod["spec"].get("volumes", [])}
-    mounts: list[Mount] = []
-    for entry in container.get("volumeMounts", []):
-        volume = volumes.get(entry["name"])
-        if volume is None:
-            raise LabError(f"volumeMount {entry['name']!r} names no volume of the pod")
-        source = _volume(api, node, pod, volume, place)
-        if entry.get("subPath"):
-            source = source / entry["subPath"]
-            if not source.exists():
-                source.mkdir(parents=True)
-        if "persistentVolumeClaim" in volume and user != "root" and not any(source.iterdir()):
-            _give_to(source, user)
-        is_read_only = bool(entry.get("readOnly")) or "secret" in volume or "configMap" in volume
-        mounts.append(Mount(source.resolve(), entry["mountPath"], is_read_only))
-    targets = {mount.target for mount in mounts}
-    if node.account_files and pod["spec"].get("automountServiceAccountToken", True) and _ACCOUNT_DIRECTORY not in targets:
-        files = {**node.account_files, "namespace": pod["metadata"]["namespace"]}
-        directory = _write_files(place.home / "account", {name: text.encode() for name, text in files.items()})
-        mounts.append(Mount(directory, _ACCOUNT_DIRECTORY, is_read_only=True))
-    return tuple(mounts)
-
-
-def _volume(api: ApiServer, node: NodeFacts, pod: Object, volume: Object, place: PodPlace) -> Path:
-    kind = next((key for key in volume if key != "name"), "emptyDir")
-    make = _VOLUMES.get(kind)
-    if make is None:
-        raise LabError(f"volume {volume['name']!r}: the lab lacks {kind}", remedy=f"it has {', '.join(_VOLUMES)}")
-    return make(api, node, pod, volume, place)
-
-
-def _empty(api: ApiServer, node: NodeFacts, pod: Object, volume: Object, place: PodPlace) -> Path:
-    del api, node, pod
-    directory = place.home / "volumes" / volume["name"]
-    if not directory.exists():
-        directory.mkdir(parents=True)
-        directory.chmod(0o777)
-    return directory
-
-
-def _claim(api: ApiServer, node: NodeFacts, pod: Object, volume: Object, place: PodPlace) -> Path:
-    del place
-    name, namespace = volume["persistentVolumeClaim"]["claimName"], pod["metadata"]["namespace"]
-    try:
-        api.get("persistentvolumeclaims", namespace, name)
-    except ApiError as exc:
-        raise LabError(exc.message) from exc
-    directory = node.claims / f"{namespace}_{name}"
-    directory.mkdir(parents=True, exist_ok=True)
-    return directory
-
-
-def _host_path(api: ApiServer, node: NodeFacts, pod: Object, volume: Object, place: PodPlace) -> Path:
-    del api, node, pod, place
-    path = Path(volume["hostPath"]["path"])
-    if not path.exists():
-        if volume["hostPath"].get("type") != "DirectoryOrCreate":
-            raise LabError(f"hostPath {path} does not exist on this machine")
-        path.mkdir(parents=True)
-    return path
-
-
-def _from_object(kind: str, resource: str, name_field: str) -> Callable[..., Path]:
-    def make(api: ApiServer, node: NodeFacts, pod: Object, volume: Object, place: PodPlace) -> Path:
-        del node
-        source = volume[kind]
-        reference = {"name": source[name_field], "optional": source.get("optional", False)}
-        content = _content(api, resource, pod, reference)
-        if items := source.get("items"):
-            content = {item["path"]: content[item["key"]] for item in items if item["key"] in content}
-        return _write_files(place.home / "volumes" / volume["name"], content)
-
-    return make
-
-
-_VOLUMES: Mapping[str, Callable[..., Path]] = {
-    "emptyDir": _empty,
-    "persistentVolumeClaim": _claim,
-    "hostPath": _host_path,
-    "secret": _from_object("secret", "secrets", "secretName"),
-    "configMap": _from_object("configMap", "configmaps", "name"),
-}
-
-
 def _write_files(directory: Path, files: Mapping[str, bytes]) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
@@ -261,9 +254,3 @@ def _write_files(directory: Path, files: Mapping[str, bytes]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     return directory
-
-
-def _give_to(directory: Path, user: str) -> None:
-    import shutil
-
-    shutil.chown(directory, user)

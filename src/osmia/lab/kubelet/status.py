@@ -107,6 +107,6 @@ def pod_status(  # noqa: PLR0913 - the facts a status is made of
 
 def _condition(old: Object, kind: str, holds: bool, why: Object, now: str) -> Object:  # noqa: FBT001 - a value, not a flag
     value = str(holds)
-    before = next((one for one in old.get("conditions") or [] if one["type"] == kind), {})
+    before: Object = next((one for one in old.get("conditions") or [] if one["type"] == kind), {})
     since = before.get("lastTransitionTime", now) if before.get("status") == value else now
     return {"type": kind, "status": value, "lastProbeTime": None, "lastTransitionTime": since, **why}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -25,6 +27,7 @@ _FIRST_BACK_OFF_S = 0.5
 _LONGEST_BACK_OFF_S = 30.0
 _FORGIVEN_AFTER_S = 60.0
 _EAGER_PERIOD_S = 0.2
+_SAID_BYTES = 1024
 _PROBES = ("readinessProbe", "livenessProbe")
 
 log = get_logger("lab.kubelet")
@@ -143,7 +146,8 @@ class PodWorker:
                 if self._clock() - began > _FORGIVEN_AFTER_S:
                     delay_s = _FIRST_BACK_OFF_S
                 state.last = state.ended()
-                state.waiting, state.message = "CrashLoopBackOff", f"back-off {delay_s} s restarting failed container"
+                said = _last_line(container.spec.log)
+                state.waiting, state.message = "CrashLoopBackOff", f"back-off {delay_s} s; the container said: {said}"
             self._publish()
             await anyio.sleep(delay_s)
             delay_s = min(2 * delay_s, _LONGEST_BACK_OFF_S)
@@ -275,6 +279,13 @@ class PodWorker:
             self._api.patch("pods", metadata["namespace"], metadata["name"], {"status": status}, "status")
         except ApiError as exc:
             log.debug("pod status not written", pod=self.name, problem=str(exc))
+
+
+def _last_line(log_file: Path) -> str:
+    with suppress(OSError), log_file.open("rb") as stream:
+        stream.seek(max(0, log_file.stat().st_size - _SAID_BYTES))
+        return stream.read().decode(errors="replace").rstrip().rpartition("\n")[2]
+    return ""
 
 
 def _state(container: Object) -> ContainerState:

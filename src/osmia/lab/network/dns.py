@@ -13,7 +13,14 @@ from typing import Any
 
 import anyio
 import anyio.abc
-from dnslib import QTYPE, RCODE, RR, A, DNSError, DNSHeader, DNSRecord
+import dns.exception
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rdataclass
+import dns.rdatatype
+import dns.rrset
+from anyio.streams.buffered import BufferedByteReceiveStream
 
 from osmia.telemetry import get_logger
 
@@ -71,23 +78,28 @@ class NameServer:
         self.answered = 0
         self.refused = 0
 
-    def answer(self, question: bytes) -> bytes | None:
-        """The reply to one message, or None where the message is not DNS."""
+    def answer(self, question: bytes, *, size_limit: int = 65535) -> bytes | None:
+        """The reply to one message (truncated to the limit, and marked so), or None where the message is not DNS."""
         try:
-            request = DNSRecord.parse(question)
-        except (DNSError, ValueError, IndexError) as exc:
+            query = dns.message.from_wire(question)
+        except dns.exception.DNSException as exc:
             self.refused += 1
             log.debug("not a DNS message", problem=str(exc))
             return None
+        if not query.question or query.flags & dns.flags.QR:
+            self.refused += 1
+            return None
         self.answered += 1
-        reply = DNSRecord(DNSHeader(id=request.header.id, qr=1, aa=1, ra=1, rd=request.header.rd), q=request.q)
-        addresses = self.zone.get(str(request.q.qname).rstrip(".").lower())
+        reply = dns.message.make_response(query, recursion_available=True)
+        reply.flags |= dns.flags.AA
+        asked = query.question[0]
+        addresses = self.zone.get(asked.name.to_text(omit_final_dot=True).lower())
         if addresses is None:
-            reply.header.rcode = RCODE.NXDOMAIN
-        elif request.q.qtype in (QTYPE.A, QTYPE.ANY):
-            for address in addresses:
-                reply.add_answer(RR(request.q.qname, QTYPE.A, rdata=A(address), ttl=_TTL_S))
-        return bytes(reply.pack())
+            reply.set_rcode(dns.rcode.NXDOMAIN)
+        elif addresses and asked.rdtype in {dns.rdatatype.A, dns.rdatatype.ANY}:
+            kind = (dns.rdataclass.IN, dns.rdatatype.A)
+            reply.answer.append(dns.rrset.from_text_list(asked.name, _TTL_S, *kind, addresses))
+        return reply.to_wire(max_size=size_limit, prefer_truncation=True)
 
     async def serve(self, datagrams: socket.socket, listener: socket.socket) -> None:
         """Answer on both sockets until cancelled."""
@@ -100,12 +112,8 @@ class NameServer:
             await anyio.wait_readable(datagrams)
             try:
                 question, client = datagrams.recvfrom(65535)
-                reply = self.answer(question)
-                if reply is None:
-                    continue
-                if len(reply) > _LARGEST_UDP_BYTES:
-                    reply = bytes(DNSRecord.parse(reply).truncate().pack())
-                datagrams.sendto(reply, client)
+                if (reply := self.answer(question, size_limit=_LARGEST_UDP_BYTES)) is not None:
+                    datagrams.sendto(reply, client)
             except BlockingIOError:
                 continue
             except OSError as exc:
@@ -126,7 +134,7 @@ class NameServer:
         connection.setblocking(False)  # noqa: FBT003 - the standard library's signature
         stream = await anyio.abc.SocketStream.from_socket(connection)
         async with limiter, stream:
-            buffered = anyio.streams.buffered.BufferedByteReceiveStream(stream)
+            buffered = BufferedByteReceiveStream(stream)
             try:
                 while True:
                     with anyio.fail_after(_TCP_IDLE_S):

@@ -64,29 +64,30 @@ def vips_of(services: Iterable[Object], slices: Iterable[Object]) -> list[Vip]:
         if not addresses:
             continue
         own = by_service.get((metadata["namespace"], metadata["name"]), [])
-        for port in service["spec"].get("ports", []):
-            vips.append(
-                Vip(
-                    service=f"{metadata['namespace']}/{metadata['name']}",
-                    addresses=addresses,
-                    protocol=port.get("protocol", "TCP").lower(),
-                    port=port["port"],
-                    node_port=port.get("nodePort"),
-                    backends=tuple(sorted(set(_backends(own, port.get("name", ""))))),
-                )
+        vips += [
+            Vip(
+                service=f"{metadata['namespace']}/{metadata['name']}",
+                addresses=addresses,
+                protocol=port.get("protocol", "TCP").lower(),
+                port=port["port"],
+                node_port=port.get("nodePort"),
+                backends=tuple(sorted(set(_backends(own, port.get("name", ""))))),
             )
+            for port in service["spec"].get("ports", [])
+        ]
     return sorted(vips, key=lambda vip: (vip.service, vip.protocol, vip.port))
 
 
 def render(vips: Sequence[Vip], services: IPv4Network) -> str:
     """The nft script that replaces the whole table in one transaction."""
     served = [vip for vip in vips if vip.backends]
-    by_address = {
-        f"{address} . {vip.protocol} . {vip.port}": vip.chain for vip in served for address in vip.addresses
-    }
+    by_address = {f"{address} . {vip.protocol} . {vip.port}": vip.chain for vip in served for address in vip.addresses}
     by_node_port = {f"{vip.protocol} . {vip.node_port}": vip.chain for vip in served if vip.node_port}
     chains = [chain for vip in served for chain in _service_chains(vip)]
-    dispatch = "ip daddr . meta l4proto . th dport vmap @vips\n    fib daddr type local meta l4proto . th dport vmap @ports"
+    dispatch = (
+        "ip daddr . meta l4proto . th dport vmap @vips\n    fib daddr type local meta l4proto . th dport vmap @ports"
+    )
+    masquerade = f"ct mark {_HAIRPIN_MARK} masquerade"
     lines = [
         f"table ip {_TABLE} {{ }}",
         f"delete table ip {_TABLE}",
@@ -96,8 +97,7 @@ def render(vips: Sequence[Vip], services: IPv4Network) -> str:
         *chains,
         f"  chain prerouting {{\n    type nat hook prerouting priority -100;\n    {dispatch}\n  }}",
         f"  chain output {{\n    type nat hook output priority -100;\n    {dispatch}\n  }}",
-        f"  chain postrouting {{\n    type nat hook postrouting priority 100;\n"
-        f"    ct mark {_HAIRPIN_MARK} masquerade\n  }}",
+        f"  chain postrouting {{\n    type nat hook postrouting priority 100;\n    {masquerade}\n  }}",
         f"  chain forward {{\n    type filter hook forward priority 0;\n    ip daddr {services} reject\n  }}",
         "}",
     ]

@@ -62,7 +62,7 @@ async def kill_tree(path: Path, timeout_s: float = 10.0) -> None:
     with suppress(FileNotFoundError):
         (path / "cgroup.kill").write_text("1")
     with anyio.move_on_after(timeout_s):
-        while _is_populated(path):
+        while _is_populated(path):  # noqa: ASYNC110 - cgroup files cannot be awaited
             await anyio.sleep(_POLL_S)
         return
     raise LabError(f"processes {process_ids(path)} in {path} do not end")
@@ -74,21 +74,25 @@ async def remove_tree(path: Path, timeout_s: float = 5.0) -> None:
     Raises:
         LabError: the kernel still calls it busy when the time is over.
     """
-    problem = ""
     with anyio.move_on_after(timeout_s):
-        while path.exists():
-            try:
-                for below in sorted(path.rglob("*.scope"), reverse=True):
-                    below.rmdir()
-                path.rmdir()
-            except FileNotFoundError:
-                continue
-            except OSError as exc:
-                problem = str(exc)
-                await anyio.sleep(_POLL_S)
+        while (problem := _try_remove(path)) is not None:  # noqa: ASYNC110 - as above
+            await anyio.sleep(_POLL_S)
         _remove_empty_slices(path.parent)
         return
     raise LabError(f"cgroup {path} cannot be removed: {problem}")
+
+
+def _try_remove(path: Path) -> str | None:
+    """None once it is gone, else what the kernel says against it."""
+    try:
+        for below in path.rglob("*.scope"):
+            below.rmdir()
+        path.rmdir()
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        return str(exc)
+    return None
 
 
 def _remove_empty_slices(path: Path) -> None:

@@ -28,15 +28,16 @@ if [ ! -s "$data/PG_VERSION" ]; then
   rm "$TMPDIR/password"
   echo 'host all all all scram-sha-256' >> "$data/pg_hba.conf"
   database="${POSTGRES_DB:-$user}"
-  [ "$database" = postgres ] || echo "CREATE DATABASE \\"$database\\"" | postgres --single -D "$data" postgres > /dev/null
+  [ "$database" = postgres ] ||
+    echo "CREATE DATABASE \\"$database\\"" | postgres --single -D "$data" postgres > /dev/null
 fi
 exec postgres -D "$data" -c listen_addresses='*' -c unix_socket_directories= -c fsync=off -c shared_buffers=32MB \
   -c max_wal_size=64MB -c min_wal_size=16MB -c max_connections=100 -c max_worker_processes=2 \
-  -c max_parallel_workers=0 -c autovacuum_max_workers=1 -c jit=off "$@"
+  -c max_parallel_workers=0 -c log_checkpoints=off -c checkpoint_warning=0 -c autovacuum_max_workers=1 -c jit=off "$@"
 """
 _NGINX_CONF = (
     "daemon off; pid /run/nginx.pid; error_log stderr; worker_processes 1; events {} "
-    "http { access_log /dev/stdout; server { listen 80; location / { return 200 \"ok\\n\"; } } }"
+    'http { access_log /dev/stdout; server { listen 80; location / { return 200 "ok\\n"; } } }'
 )
 
 
@@ -113,6 +114,14 @@ def _module(module: str) -> Callable[[tuple[str, ...]], Launch]:
     return lambda args: Launch((sys.executable, "-m", module, *args), environment)
 
 
+def _agent(args: tuple[str, ...]) -> Launch:
+    return Launch((sys.executable, "-c", "from osmia.cli import main; main()", "agent", *args))
+
+
+def _idle(args: tuple[str, ...]) -> Launch:
+    return Launch((sys.executable, "-m", "http.server", *(args or ("8300",))))
+
+
 def _host(args: tuple[str, ...]) -> Launch:
     if not args:
         raise LabError("this image runs the machine's own programs", remedy="give the container a command or args")
@@ -137,7 +146,8 @@ IMAGES: Mapping[str, Callable[[tuple[str, ...]], Launch]] = {
     "osmia/testserver": _module("osmia.lab.apps.testserver"),
     "osmia/currencies": _module("osmia.lab.apps.currencies"),
     "osmia/loadgen": _module("osmia.lab.apps.loadgen"),
-    "osmia/agent": _module("osmia.cli"),
+    "osmia/idle": _idle,
+    "osmia/agent": _agent,
     "osmia/host": _host,
     "busybox": _system,
     "alpine": _system,

@@ -31,6 +31,7 @@ from osmia.model.errors import LabError
 __all__ = ["Container", "ContainerSpec", "Runtime", "Sandbox", "SandboxSpec"]
 
 _START_TIMEOUT_S = 20.0
+_SAID_BYTES = 4096
 _ENTER_CGROUP = 'echo $$ > "$0/cgroup.procs"; exec "$@"'
 _PAUSE = 'hostname "$0"; echo up; exec sleep infinity > /dev/null 2>&1'
 _ENVIRONMENT = {"PATH": PATH}
@@ -171,9 +172,7 @@ class Runtime:
             with anyio.CancelScope(shield=True):
                 await self._remove_parts(directory, address)
             raise
-        sandbox = Sandbox(
-            spec, home=home, directory=directory, pause=pause, address=address, interface=interface
-        )
+        sandbox = Sandbox(spec, home=home, directory=directory, pause=pause, address=address, interface=interface)
         try:
             if is_networked:
                 await self._network.connect_pod(pause.pid, interface, address)
@@ -202,22 +201,23 @@ class Runtime:
         enter = ["nsenter", *network, "--"] if network else []
         own_network = [] if network else ["--net"]
         reader, writer = os.pipe()
-        with open(reader, "rb", buffering=0) as output:  # noqa: PTH123 - a file descriptor
-            with open(writer, "wb", buffering=0) as end:  # noqa: PTH123
-                process = Process.start(
-                    [
-                        *("sh", "-ec", _ENTER_CGROUP, str(own)),
-                        *enter,
-                        *("unshare", *own_network, "--uts", "--ipc", "--"),
-                        *("sh", "-ec", _PAUSE, spec.hostname),
-                    ],
-                    environment=_ENVIRONMENT,
-                    output=end,
-                )
+        command = [
+            *("sh", "-ec", _ENTER_CGROUP, str(own)),
+            *enter,
+            *("unshare", *own_network, "--uts", "--ipc", "--"),
+            *("sh", "-ec", _PAUSE, spec.hostname),
+        ]
+        try:
+            try:
+                process = Process.start(command, environment=_ENVIRONMENT, output=writer)
+            finally:
+                os.close(writer)
             said = b""
             with anyio.move_on_after(_START_TIMEOUT_S):
-                await anyio.wait_readable(output)
-                said = output.read(4096)
+                await anyio.wait_readable(reader)
+                said = os.read(reader, _SAID_BYTES)
+        finally:
+            os.close(reader)
         if said.strip() != b"up":
             problem = said.decode(errors="replace").strip()
             raise LabError(f"the sandbox of pod {spec.hostname} did not come up: {problem}")

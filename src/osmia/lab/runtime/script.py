@@ -75,7 +75,7 @@ def container_script(  # noqa: PLR0913 - one argument per part of the world it b
         f"mount -t overlay overlay -o {quote(layers)} {root}",
         *(f"mount --rbind {quote(point)} {root}{quote(point)}" for point in host_mounts),
         f"mount -t tmpfs -o mode=755 tmpfs {root}/run",
-        f"mount -t tmpfs -o mode=1777 tmpfs {root}/dev/shm",
+        f"mount -t tmpfs -o mode=1777 tmpfs {root}/dev/shm",  # noqa: S108 - a mount point, not a file of ours
         f"mount -t proc proc {root}/proc" if has_own_pids else f"mount --rbind /proc {root}/proc",
         f"mkdir -p {root}{_OLD} {root}{TEMPORARY} {root}/run/lock",
         f"chmod 1777 {root}{TEMPORARY}",

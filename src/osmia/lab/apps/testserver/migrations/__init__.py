@@ -1,0 +1,1 @@
+"""Schema and seed data of testserver."""
