@@ -53,7 +53,7 @@ def check_unchanged(resource: Resource, old: Object, new: Object) -> None:
     """
     causes: Causes = []
     for field in _FIXED.get(resource.plural, ()):
-        if old.get("spec", {}).get(field) not in (None, new.get("spec", {}).get(field)):
+        if old.get("spec", {}).get(field) not in (None, "", new.get("spec", {}).get(field)):
             causes.append((f"spec.{field}", "Invalid value: field is immutable"))
     if causes:
         raise invalid(resource, new["metadata"]["name"], causes)

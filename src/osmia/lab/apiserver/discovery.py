@@ -11,7 +11,7 @@ from typing import Any
 
 from osmia.lab.apiserver.resources import RESOURCES, Resource
 
-__all__ = ["VERSION", "answer"]
+__all__ = ["VERSION", "allowed_review", "answer"]
 
 Object = dict[str, Any]
 
@@ -52,6 +52,18 @@ def answer(path: str, *, host: str) -> Object | None:
         case ["openapi", "v3", _, *names] if names:
             found = _open_api(names[-2] if len(names) > 1 else "", names[-1])
     return found
+
+
+def allowed_review(path: str) -> Object | None:
+    """The review that allows everything, for a path of authorization.k8s.io; None for any other."""
+    group, _, plural = path.removeprefix("/apis/").partition("/v1/")
+    kind = next((one for one in _REVIEWS.get(group, ()) if f"{one.lower()}s" == plural), None)
+    if kind is None:
+        return None
+    rules = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
+    rights: Object = {"resourceRules": rules, "nonResourceRules": [], "incomplete": False}
+    status = rights if kind == "SelfSubjectRulesReview" else {"allowed": True}
+    return {"kind": kind, "apiVersion": f"{group}/v1", "metadata": {}, "spec": {}, "status": status}
 
 
 def _api_versions(host: str) -> Object:

@@ -40,6 +40,7 @@ class Faults:
     struck: Counter[str] = field(default_factory=Counter)
     _failures: list[tuple[str, Failure]] = field(default_factory=list)
     _watches: dict[anyio.Event, tuple[str, list[WatchFault]]] = field(default_factory=dict)
+    _changed: anyio.Event = field(default_factory=anyio.Event)
 
     def fail(self, code: int, *, times: int = 1, resource: str = "", retry_after_s: float | None = None) -> None:
         """Let the next `times` requests (for one resource, or any) fail with an HTTP code."""
@@ -66,13 +67,23 @@ class Faults:
         """Register a running watch; the list returned fills with faults when `wake` is set. For the HTTP server."""
         orders: list[WatchFault] = []
         self._watches[wake] = (resource, orders)
+        self._announce()
         return orders
 
     def watch_ended(self, wake: anyio.Event) -> None:
         """Forget a watch; for the HTTP server."""
         self._watches.pop(wake, None)
+        self._announce()
 
-    @property
-    def watches(self) -> int:
-        """How many watches run now."""
-        return len(self._watches)
+    def watches(self, resource: str = "") -> int:
+        """How many watches run now (of one resource, or all)."""
+        return sum(resource in {"", of} for of, _ in self._watches.values())
+
+    async def wait_watches(self, count: int, resource: str = "") -> None:
+        """Return once exactly that many watches run."""
+        while self.watches(resource) != count:
+            await self._changed.wait()
+
+    def _announce(self) -> None:
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()

@@ -106,7 +106,10 @@ def make_certificate(directory: Path, *, hosts: Collection[str] = ("127.0.0.1", 
 
 
 def write_kubeconfig(path: Path, url: str, *, token: str = "", certificate: Certificate | None = None) -> Path:
-    """Write a kubeconfig (JSON, which is YAML) with one cluster, user and context, all named osmia-lab."""
+    """Write a kubeconfig (JSON, which is YAML) with one cluster, user and context, all named osmia-lab.
+
+    A token needs TLS: kubectl does not send it over plain HTTP.
+    """
     cluster: dict[str, str] = {"server": url}
     if certificate:
         cluster["certificate-authority"] = str(certificate.certificate.resolve())
