@@ -17,7 +17,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from osmia.agent.entities import probe_features
+import anyio
+
+from osmia.agent.entities.index import Entities, EntityOptions
 from osmia.agent.kernel.capture import Capture, CaptureOptions, binding, object_path
 from osmia.model.errors import OsmiaError
 
@@ -47,9 +49,10 @@ class Feature:
     remedy: str = ""
 
 
-def check_machine(*, kubeconfig: str = "") -> list[Feature]:
+async def check_machine(*, kubeconfig: str = "") -> list[Feature]:
     """Every feature, in the order in which they depend on each other."""
-    return [*_core_features(), *_optional_features(kubeconfig)]
+    core = await anyio.to_thread.run_sync(lambda: list(_core_features()))
+    return [*core, *await _optional_features(kubeconfig)]
 
 
 def _core_features() -> Iterator[Feature]:
@@ -68,9 +71,24 @@ def _core_features() -> Iterator[Feature]:
     yield _attempt("capture", _probe_capture)
 
 
-def _optional_features(kubeconfig: str) -> Iterator[Feature]:
-    for name, works, detail, remedy in probe_features(kubeconfig=kubeconfig):
-        yield Feature(name, Importance.OPTIONAL, works, detail, remedy)
+async def _optional_features(kubeconfig: str) -> list[Feature]:
+    """What naming the ends needs, as `Entities` finds it."""
+    entities = Entities(EntityOptions(kubeconfig=kubeconfig))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(entities.run)
+        await entities.wait_ready(_PROBE_DEADLINE_S)
+        tasks.cancel_scope.cancel()
+    return [
+        Feature(one.name, Importance.OPTIONAL, one.is_working, one.reason or "works", _REMEDIES.get(one.name, ""))
+        for one in entities.features()
+    ]
+
+
+_REMEDIES = {
+    "kubernetes": "give --kubeconfig, or run as a pod with a service account",
+    "conntrack": "load nf_conntrack and grant CAP_NET_ADMIN; Services are then shown without the pod behind them",
+    "cgroup ids": "mount cgroup v2 (the unified hierarchy); short-lived processes may stay without a container",
+}
 
 
 def _privileges() -> Feature:

@@ -61,7 +61,10 @@ def check(*, as_json: bool, kubeconfig: str) -> None:
     """What this machine can do, feature by feature, and why not. Exit code 0: the core works, 1: it does not."""
     from osmia.agent.check import Importance, check_machine
 
-    features = check_machine(kubeconfig=kubeconfig)
+    async def probe() -> list[Feature]:
+        return await check_machine(kubeconfig=kubeconfig)
+
+    features = anyio.run(probe)
     core_works = all(feature.works for feature in features if feature.importance is Importance.CORE)
     if as_json:
         click.echo(json.dumps({"works": core_works, "features": [asdict(feature) for feature in features]}, indent=2))

@@ -23,7 +23,7 @@ import anyio.abc
 from osmia import __version__
 from osmia.agent.assembly import Assembler
 from osmia.agent.config import AgentConfig, Scope
-from osmia.agent.entities import Entities, EntitiesConfig
+from osmia.agent.entities.index import Entities, EntityOptions
 from osmia.agent.events import LEDGER_CAUSES
 from osmia.agent.export import Answer, Exporter, Send, object_columns, request_columns, window_columns
 from osmia.agent.kernel.capture import Capture, CaptureOptions
@@ -39,7 +39,7 @@ _log = get_logger("agent")
 
 _REQUESTS_MAX = 50_000
 _REQUESTS_PER_BATCH = 10_000
-_OBJECTS_EVERY_S = 15.0
+_ALL_OBJECTS_EVERY_S = 60.0
 _POST_TIMEOUT_S = 10.0
 _FAREWELL_S = 3.0
 _EMPTY_RING = 4096
@@ -61,7 +61,7 @@ class _Agent:
         self._requests: list[Request] = []
         self._lost_requests = 0
         self._lag_ns = 0
-        self._objects_due_s = 0.0
+        self._all_objects_due_s = 0.0
 
     async def drain_loop(self) -> None:
         """Empty the ring, for ever."""
@@ -113,10 +113,13 @@ class _Agent:
         self._lost_requests += max(0, len(requests) - room)
 
     def _submit_objects(self, now_ns: int) -> None:
-        if not self.entities.objects_changed() and time.monotonic() < self._objects_due_s:
-            return
-        self._objects_due_s = time.monotonic() + _OBJECTS_EVERY_S
-        self.exporter.submit(wire.Table.OBJECTS, object_columns(self.entities.snapshot(), seen_ns=now_ns))
+        """What changed; now and then everything, so that a server that forgot knows again."""
+        objects = self.entities.objects_changed()
+        if time.monotonic() >= self._all_objects_due_s:
+            self._all_objects_due_s = time.monotonic() + _ALL_OBJECTS_EVERY_S
+            gone = [one for one in objects if one.deleted_ns]
+            objects = [*self.entities.snapshot(), *gone]
+        self.exporter.submit(wire.Table.OBJECTS, object_columns(objects, seen_ns=now_ns))
 
     def lost(self) -> dict[str, int]:
         """Everything that was seen and is missing somewhere, by cause."""
@@ -172,7 +175,7 @@ async def run_agent(config: AgentConfig) -> None:
                 first_sequence=time.time_ns() // 1000,
                 max_bytes=int(config.queue_mib * 1024 * 1024),
             )
-            entities = Entities(_entities_config(config))
+            entities = Entities(_entity_options(config))
             await _run(_Agent(config, capture, entities, exporter))
 
 
@@ -229,8 +232,8 @@ def _require(config: AgentConfig) -> None:
         raise ConfigError("--server", config.server, "is not an address", remedy="begin it with http:// or https://")
 
 
-def _entities_config(config: AgentConfig) -> EntitiesConfig:
-    return EntitiesConfig(
+def _entity_options(config: AgentConfig) -> EntityOptions:
+    return EntityOptions(
         node=config.node, kubeconfig=config.kubeconfig, watch=config.watch, node_netns=config.node_netns
     )
 

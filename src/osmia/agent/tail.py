@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from osmia.agent.assembly import Assembler
-from osmia.agent.entities import Entities, EntitiesConfig
+from osmia.agent.entities.index import Entities, EntityOptions
 from osmia.agent.events import LEDGER_CAUSES
 from osmia.agent.kernel.capture import Capture, CaptureOptions
 from osmia.model.entity import Entity, EntityKind
@@ -79,7 +79,7 @@ async def tail(*, json_lines: bool, duration_s: float | None, port: int | None, 
         CaptureUnavailableError: this machine cannot capture.
     """
     with Capture(CaptureOptions(ignored_pid=os.getpid())) as capture:
-        entities = Entities(EntitiesConfig(kubeconfig=kubeconfig))
+        entities = Entities(EntityOptions(kubeconfig=kubeconfig))
         assembler = Assembler(entities)
         show = _printer(json_lines=json_lines)
         async with anyio.create_task_group() as tasks:
