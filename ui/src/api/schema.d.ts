@@ -1,0 +1,1297 @@
+/** Generated from the server's OpenAPI by `npm run generate`; not edited by hand. */
+
+export interface paths {
+    "/api/v1/clusters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Clusters
+         * @description All clusters.
+         */
+        get: operations["listClusters"];
+        put?: never;
+        /**
+         * Add Cluster
+         * @description Add a cluster; the answer has the commands that connect it.
+         */
+        post: operations["addCluster"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clusters/{cluster_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Cluster
+         * @description One cluster with the commands that connect it.
+         */
+        get: operations["getCluster"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove Cluster
+         * @description Forget a cluster: its key stops working at once, its telemetry ages out of the store.
+         */
+        delete: operations["removeCluster"];
+        options?: never;
+        head?: never;
+        /**
+         * Rename Cluster
+         * @description Give a cluster another name.
+         */
+        patch: operations["renameCluster"];
+        trace?: never;
+    };
+    "/api/v1/clusters/{cluster_id}/edges/{edge_id}/series": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Edge Series
+         * @description One edge over time.
+         */
+        get: operations["getEdgeSeries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clusters/{cluster_id}/live": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow Cluster
+         * @description Server-sent events named `data` with `{"newest_ms": ...}`, at most one a second, when telemetry arrived.
+         */
+        get: operations["followCluster"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clusters/{cluster_id}/manifest.yaml": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Manifest
+         * @description The agent's manifest for `kubectl apply -f -`, with this cluster's id and key.
+         */
+        get: operations["getManifest"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clusters/{cluster_id}/map": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Map
+         * @description The service map.
+         */
+        get: operations["getMap"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clusters/{cluster_id}/quality": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Quality
+         * @description How far the data can be trusted right now.
+         */
+        get: operations["getQuality"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clusters/{cluster_id}/requests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Requests
+         * @description Single requests, newest first.
+         */
+        get: operations["listRequests"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clusters/{cluster_id}/resources/{resource_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Resource
+         * @description One workload: what it serves and whom it calls.
+         */
+        get: operations["getResource"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ingest/{table}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ingest
+         * @description Store one batch of one table; 200 means stored, and a repetition of the same sequence changes nothing.
+         */
+        post: operations["ingest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/healthz": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Health
+         * @description 200 when the store answers, 503 when it does not.
+         */
+        get: operations["getHealth"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Metrics
+         * @description The server's own metrics in the Prometheus text format.
+         */
+        get: operations["getMetrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
+export type webhooks = Record<string, never>;
+export interface components {
+    schemas: {
+        /**
+         * Accepted
+         * @description The acknowledgement: these rows are stored.
+         */
+        Accepted: {
+            /** Accepted */
+            accepted: number;
+        };
+        /**
+         * AgentQuality
+         * @description What one agent says of its own work; `lost` counts the last 15 minutes.
+         */
+        AgentQuality: {
+            /** Cpu Cores */
+            cpu_cores: number | null;
+            /** Exported */
+            exported: number;
+            /** Id */
+            id: string;
+            /** Lag Ms */
+            lag_ms: number;
+            /** Last Seen Ms */
+            last_seen_ms: number;
+            /** Lost */
+            lost: {
+                [key: string]: number;
+            };
+            /** Node */
+            node: string;
+            /** Rss Bytes */
+            rss_bytes: number;
+            /** Seen */
+            seen: number;
+            /** Version */
+            version: string;
+        };
+        /**
+         * Cluster
+         * @description A monitored cluster: waiting (never heard of), connected, or silent (not heard of for half a minute).
+         */
+        Cluster: {
+            /** Agents */
+            agents: number;
+            /** Created Ms */
+            created_ms: number;
+            /** Id */
+            id: string;
+            /** Last Seen Ms */
+            last_seen_ms: number | null;
+            /** Name */
+            name: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "waiting" | "connected" | "silent";
+        };
+        /**
+         * ClusterList
+         * @description All clusters, oldest first.
+         */
+        ClusterList: {
+            /** Items */
+            items: components["schemas"]["Cluster"][];
+        };
+        /**
+         * ClusterName
+         * @description What a person chooses when adding or renaming a cluster.
+         */
+        ClusterName: {
+            /** Name */
+            name: string;
+        };
+        /**
+         * ClusterWithInstall
+         * @description A cluster with what its agents need.
+         */
+        ClusterWithInstall: {
+            /** Agents */
+            agents: number;
+            /** Created Ms */
+            created_ms: number;
+            /** Id */
+            id: string;
+            install: components["schemas"]["Install"];
+            /** Last Seen Ms */
+            last_seen_ms: number | null;
+            /** Name */
+            name: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "waiting" | "connected" | "silent";
+        };
+        /**
+         * Edge
+         * @description Who calls whom by which protocol, as the chosen side saw it.
+         */
+        Edge: {
+            /** Count */
+            count: number;
+            /** Error Rate */
+            error_rate: number;
+            /** Errors */
+            errors: number;
+            /** First Ms */
+            first_ms: number;
+            /** Id */
+            id: string;
+            /** Is Tls */
+            is_tls: boolean;
+            /** Last Ms */
+            last_ms: number;
+            /** P50 Ns */
+            p50_ns: number | null;
+            /** P95 Ns */
+            p95_ns: number | null;
+            /** P99 Ns */
+            p99_ns: number | null;
+            /** Protocol */
+            protocol: string;
+            /** Rate */
+            rate: number;
+            /** Request Bytes */
+            request_bytes: number;
+            /** Request Bytes Rate */
+            request_bytes_rate: number;
+            /** Response Bytes */
+            response_bytes: number;
+            /** Response Bytes Rate */
+            response_bytes_rate: number;
+            /** Services */
+            services: components["schemas"]["ServicePort"][];
+            /**
+             * Side
+             * @enum {string}
+             */
+            side: "client" | "server";
+            /** Source */
+            source: string;
+            /** Target */
+            target: string;
+        };
+        /**
+         * EndpointStatistics
+         * @description One endpoint or statement of an edge.
+         */
+        EndpointStatistics: {
+            /** Count */
+            count: number;
+            /** Error Rate */
+            error_rate: number;
+            /** Errors */
+            errors: number;
+            /** Latency Sum Ns */
+            latency_sum_ns: number;
+            /** Method */
+            method: string;
+            /** P50 Ns */
+            p50_ns: number | null;
+            /** P95 Ns */
+            p95_ns: number | null;
+            /** P99 Ns */
+            p99_ns: number | null;
+            /** Rate */
+            rate: number;
+            /** Statuses */
+            statuses: {
+                [key: string]: number;
+            };
+            /** Template */
+            template: string;
+        };
+        /**
+         * EntityName
+         * @description A workload by name; `id` is kind/namespace/name.
+         */
+        EntityName: {
+            /** Id */
+            id: string;
+            /** Kind */
+            kind: string;
+            /** Name */
+            name: string;
+            /** Namespace */
+            namespace: string;
+        };
+        /**
+         * ErrorBody
+         * @description The body of every answer with status 400 or above.
+         */
+        ErrorBody: {
+            error: components["schemas"]["ErrorDetail"];
+        };
+        /**
+         * ErrorDetail
+         * @description What was wrong: the field, its value, what is the matter, and what to do.
+         */
+        ErrorDetail: {
+            /** Field */
+            field: string;
+            /** Message */
+            message: string;
+            /** Remedy */
+            remedy: string;
+            /** Value */
+            value: string;
+        };
+        /**
+         * Health
+         * @description Whether the server can do its work; `lag_ms` is the age of the newest telemetry of any cluster.
+         */
+        Health: {
+            /** Lag Ms */
+            lag_ms: number | null;
+            /** Ok */
+            ok: boolean;
+            /** Store */
+            store: string;
+            /** Store Ok */
+            store_ok: boolean;
+            /** Store Version */
+            store_version: string;
+            /** Version */
+            version: string;
+        };
+        /**
+         * Install
+         * @description Ready-to-copy instructions for one cluster.
+         */
+        Install: {
+            /** Helm */
+            helm: string;
+            /** Host */
+            host: string;
+            /** Key */
+            key: string;
+            /** Kubectl */
+            kubectl: string;
+            /** Monitoring Id */
+            monitoring_id: string;
+            /** Server Url */
+            server_url: string;
+        };
+        /**
+         * Map
+         * @description The service map of a time range; `from_ms` and `to_ms` are what the figures really cover.
+         */
+        Map: {
+            /** Edges */
+            edges: components["schemas"]["Edge"][];
+            /** From Ms */
+            from_ms: number;
+            /** Newest Ms */
+            newest_ms: number | null;
+            /** Nodes */
+            nodes: components["schemas"]["Node"][];
+            /** To Ms */
+            to_ms: number;
+        };
+        /**
+         * Node
+         * @description One workload on the map; the `_in` figures are of what it serves.
+         */
+        Node: {
+            /** Error Rate In */
+            error_rate_in: number | null;
+            /** Id */
+            id: string;
+            /** Is Idle */
+            is_idle: boolean;
+            /** Kind */
+            kind: string;
+            /** Name */
+            name: string;
+            /** Namespace */
+            namespace: string;
+            /** P95 In Ns */
+            p95_in_ns: number | null;
+            /** Pods Desired */
+            pods_desired: number | null;
+            /** Pods Ready */
+            pods_ready: number | null;
+            /** Rate In */
+            rate_in: number;
+        };
+        /**
+         * Peer
+         * @description One workload at the other end, by protocol and Service, with its endpoints, the costliest first.
+         */
+        Peer: {
+            /** Count */
+            count: number;
+            /** Endpoints */
+            endpoints: components["schemas"]["EndpointStatistics"][];
+            /** Error Rate */
+            error_rate: number;
+            /** Errors */
+            errors: number;
+            /** P50 Ns */
+            p50_ns: number | null;
+            /** P95 Ns */
+            p95_ns: number | null;
+            /** P99 Ns */
+            p99_ns: number | null;
+            peer: components["schemas"]["EntityName"];
+            /** Port */
+            port: number;
+            /** Protocol */
+            protocol: string;
+            /** Rate */
+            rate: number;
+            /** Service */
+            service: string;
+        };
+        /**
+         * PodState
+         * @description One pod of a workload.
+         */
+        PodState: {
+            /** Ip */
+            ip: string;
+            /** Name */
+            name: string;
+            /** Node */
+            node: string;
+            /** Phase */
+            phase: string;
+        };
+        /**
+         * Quality
+         * @description How far the data can be trusted right now.
+         */
+        Quality: {
+            /** Agents */
+            agents: components["schemas"]["AgentQuality"][];
+            /** Agents Connected */
+            agents_connected: number;
+            /** Agents Expected */
+            agents_expected: number;
+            /** Is Exact */
+            is_exact: boolean;
+            /** Lag Ms */
+            lag_ms: number | null;
+            /** Lost */
+            lost: number;
+            /** Newest Ms */
+            newest_ms: number | null;
+        };
+        /**
+         * RequestEnd
+         * @description One end of a request.
+         */
+        RequestEnd: {
+            /** Id */
+            id: string;
+            /** Ip */
+            ip: string;
+            /** Kind */
+            kind: string;
+            /** Name */
+            name: string;
+            /** Namespace */
+            namespace: string;
+            /** Pod */
+            pod: string;
+            /** Service */
+            service: string;
+        };
+        /**
+         * RequestPage
+         * @description Requests, the newest first; `next_cursor` continues where this page ends.
+         */
+        RequestPage: {
+            /** Items */
+            items: components["schemas"]["RequestRecord"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /**
+         * RequestRecord
+         * @description One request; `weight` is how many like it this row stands for.
+         */
+        RequestRecord: {
+            /** Client Port */
+            client_port: number;
+            /** Command */
+            command: string;
+            /** Is Error */
+            is_error: boolean;
+            /** Is Tls */
+            is_tls: boolean;
+            /** Latency Ns */
+            latency_ns: number;
+            /** Method */
+            method: string;
+            /** Pid */
+            pid: number;
+            /** Protocol */
+            protocol: string;
+            /** Request Bytes */
+            request_bytes: number;
+            /** Response Bytes */
+            response_bytes: number;
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "client" | "server";
+            /** Server Port */
+            server_port: number;
+            source: components["schemas"]["RequestEnd"];
+            /** Status */
+            status: string;
+            target: components["schemas"]["RequestEnd"];
+            /** Template */
+            template: string;
+            /** Time Ms */
+            time_ms: number;
+            /** Weight */
+            weight: number;
+        };
+        /**
+         * Resource
+         * @description A workload with its pods.
+         */
+        Resource: {
+            /** Error Rate In */
+            error_rate_in: number | null;
+            /** Id */
+            id: string;
+            /** Is Idle */
+            is_idle: boolean;
+            /** Kind */
+            kind: string;
+            /** Name */
+            name: string;
+            /** Namespace */
+            namespace: string;
+            /** P95 In Ns */
+            p95_in_ns: number | null;
+            /** Pods */
+            pods: components["schemas"]["PodState"][];
+            /** Pods Desired */
+            pods_desired: number | null;
+            /** Pods Ready */
+            pods_ready: number | null;
+            /** Rate In */
+            rate_in: number;
+        };
+        /**
+         * ResourceDetails
+         * @description Everything about one workload in a time range; `series` is of what it served.
+         */
+        ResourceDetails: {
+            /** From Ms */
+            from_ms: number;
+            /** Incoming */
+            incoming: components["schemas"]["Peer"][];
+            /** Newest Ms */
+            newest_ms: number | null;
+            /** Outgoing */
+            outgoing: components["schemas"]["Peer"][];
+            resource: components["schemas"]["Resource"];
+            series: components["schemas"]["Series"];
+            summary: components["schemas"]["Summary"];
+            /** To Ms */
+            to_ms: number;
+        };
+        /**
+         * Series
+         * @description Figures over time; `times_ms` are the beginnings of the steps, None stands where nothing is known.
+         */
+        Series: {
+            /** Error Rate */
+            error_rate: (number | null)[];
+            /** P50 Ns */
+            p50_ns: (number | null)[];
+            /** P95 Ns */
+            p95_ns: (number | null)[];
+            /** P99 Ns */
+            p99_ns: (number | null)[];
+            /** Rate */
+            rate: (number | null)[];
+            /** Request Bytes Rate */
+            request_bytes_rate: (number | null)[];
+            /** Response Bytes Rate */
+            response_bytes_rate: (number | null)[];
+            /** Step Ms */
+            step_ms: number;
+            /** Times Ms */
+            times_ms: number[];
+        };
+        /**
+         * ServicePort
+         * @description A Service (empty when the address was used directly) and port through which an edge runs.
+         */
+        ServicePort: {
+            /** Name */
+            name: string;
+            /** Port */
+            port: number;
+        };
+        /**
+         * Summary
+         * @description All that a workload served in the range.
+         */
+        Summary: {
+            /** Count */
+            count: number;
+            /** Error Rate */
+            error_rate: number | null;
+            /** Errors */
+            errors: number;
+            /** P50 Ns */
+            p50_ns: number | null;
+            /** P95 Ns */
+            p95_ns: number | null;
+            /** P99 Ns */
+            p99_ns: number | null;
+            /** Rate */
+            rate: number;
+        };
+    };
+    responses: never;
+    parameters: never;
+    requestBodies: never;
+    headers: never;
+    pathItems: never;
+}
+export type $defs = Record<string, never>;
+export interface operations {
+    listClusters: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClusterList"];
+                };
+            };
+            /** @description What was wrong and what to do */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    addCluster: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ClusterName"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClusterWithInstall"];
+                };
+            };
+            /** @description What was wrong and what to do */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    getCluster: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                cluster_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClusterWithInstall"];
+                };
+            };
+            /** @description What was wrong and what to do */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    removeCluster: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                cluster_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What was wrong and what to do */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    renameCluster: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                cluster_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ClusterName"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClusterWithInstall"];
+                };
+            };
+            /** @description What was wrong and what to do */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    getEdgeSeries: {
+        parameters: {
+            query?: {
+                points?: number;
+                /** @description Unix ms, now or now-15m */
+                from?: string;
+                /** @description Unix ms, now or now-15m */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                edge_id: string;
+                cluster_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Series"];
+                };
+            };
+            /** @description What was wrong and what to do */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    followCluster: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                cluster_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": unknown;
+                };
+            };
+            /** @description What was wrong and what to do */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    getManifest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                cluster_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/yaml": unknown;
+                };
+            };
+            /** @description What was wrong and what to do */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    getMap: {
+        parameters: {
+            query?: {
+                /** @description Unix ms, now or now-15m */
+                from?: string;
+                /** @description Unix ms, now or now-15m */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                cluster_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Map"];
+                };
+            };
+            /** @description What was wrong and what to do */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    getQuality: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                cluster_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Quality"];
+                };
+            };
+            /** @description What was wrong and what to do */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    listRequests: {
+        parameters: {
+            query?: {
+                source?: string;
+                target?: string;
+                /** @description id of the workload at either end */
+                resource?: string;
+                protocol?: string;
+                status?: string;
+                method?: string;
+                /** @description stands in the path or statement, any case */
+                text?: string;
+                min_latency_ns?: number;
+                errors_only?: boolean;
+                limit?: number;
+                cursor?: string;
+                /** @description Unix ms, now or now-15m */
+                from?: string;
+                /** @description Unix ms, now or now-15m */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                cluster_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RequestPage"];
+                };
+            };
+            /** @description What was wrong and what to do */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    getResource: {
+        parameters: {
+            query?: {
+                /** @description Unix ms, now or now-15m */
+                from?: string;
+                /** @description Unix ms, now or now-15m */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                resource_id: string;
+                cluster_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResourceDetails"];
+                };
+            };
+            /** @description What was wrong and what to do */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    ingest: {
+        parameters: {
+            query?: never;
+            header?: {
+                authorization?: string;
+                "osmia-cluster"?: string;
+                "osmia-agent"?: string;
+                "osmia-sequence"?: string;
+            };
+            path: {
+                table: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
+                };
+            };
+            /** @description What was wrong and what to do */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    getHealth: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description What was wrong and what to do */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    getMetrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": unknown;
+                };
+            };
+            /** @description What was wrong and what to do */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+}

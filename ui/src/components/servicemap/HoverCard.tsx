@@ -1,0 +1,91 @@
+/** All figures of what is under the pointer, live. */
+
+import { useLayoutEffect, useRef, useState, useSyncExternalStore } from 'react';
+import { kindName, podsSentence, protocolsText, servicesText, sideText } from '@/domain/describe';
+import { bytesRate, duration, rate, share } from '@/domain/format';
+import { isSlow, type Scheme } from '@/domain/latency';
+import type { SceneEdge, SceneNode } from '@/domain/map/scene';
+import type { MapDirector } from './director';
+import type { Hovered } from './renderer';
+
+const OFFSET = 14;
+
+export function HoverCard({ hovered, director }: { hovered: Hovered; director: MapDirector; scheme: Scheme }) {
+  const stage = useSyncExternalStore(director.subscribe, director.stage);
+  const card = useRef<HTMLDivElement>(null);
+  const [place, setPlace] = useState({ left: hovered.x + OFFSET, top: hovered.y + OFFSET });
+  useLayoutEffect(() => {
+    const element = card.current;
+    const area = element?.parentElement;
+    if (element === null || area === null || area === undefined) return;
+    const left = hovered.x + OFFSET + element.offsetWidth > area.clientWidth ? hovered.x - OFFSET - element.offsetWidth : hovered.x + OFFSET;
+    const top = Math.min(hovered.y + OFFSET, area.clientHeight - element.offsetHeight - 8);
+    setPlace({ left: Math.max(8, left), top: Math.max(8, top) });
+  }, [hovered.x, hovered.y, hovered.id]);
+
+  const nodes = stage?.scene.nodes ?? [];
+  const edge = hovered.kind === 'edge' ? stage?.scene.edges.find((each) => each.id === hovered.id) : undefined;
+  const node = hovered.kind === 'node' ? nodes.find((each) => each.id === hovered.id) : undefined;
+  if (edge === undefined && node === undefined) return null;
+  const labelOf = (id: string): string => nodes.find((each) => each.id === id)?.label ?? id;
+  return (
+    <div ref={card} className="hover-card" role="tooltip" data-testid="hover-card" style={place}>
+      {edge !== undefined && <EdgeFacts edge={edge} source={labelOf(edge.source)} target={labelOf(edge.target)} />}
+      {node !== undefined && <NodeFacts node={node} />}
+    </div>
+  );
+}
+
+function EdgeFacts({ edge, source, target }: { edge: SceneEdge; source: string; target: string }) {
+  const services = servicesText(edge);
+  const isMerged = edge.calls.length > 1;
+  const out = edge.calls.reduce((sum, call) => sum + call.request_bytes_rate, 0);
+  const back = edge.calls.reduce((sum, call) => sum + call.response_bytes_rate, 0);
+  return (
+    <>
+      <b>
+        {source} → {target}
+      </b>
+      <span className="dim">
+        {protocolsText(edge)}
+        {services !== null && <> via {services}</>}
+      </span>
+      <dl>
+        <Fact name="requests" value={rate(edge.rate)} />
+        <Fact name={isMerged ? 'worst p50' : 'p50'} value={duration(edge.p50Ns)} />
+        <Fact name={isMerged ? 'worst p95' : 'p95'} value={duration(edge.p95Ns)} isBad={isSlow(edge.p95Ns)} />
+        <Fact name={isMerged ? 'worst p99' : 'p99'} value={duration(edge.p99Ns)} isBad={isSlow(edge.p99Ns)} />
+        <Fact name="errors" value={share(edge.errorRate)} isBad={edge.errors > 0} />
+        <Fact name="bytes out" value={bytesRate(out)} />
+        <Fact name="bytes in" value={bytesRate(back)} />
+        <Fact name="measured on" value={sideText(edge)} />
+        {isMerged && <Fact name="connections of" value={`${edge.calls.length} pairs`} />}
+      </dl>
+    </>
+  );
+}
+
+function NodeFacts({ node }: { node: SceneNode }) {
+  const pods = podsSentence(node.podsReady, node.podsDesired);
+  const where = node.room ?? (node.members.length === 1 ? (node.members[0]?.namespace ?? '') : '');
+  return (
+    <>
+      <b>{node.label}</b>
+      <span className="dim">{[kindName(node.kind), where === '' ? null : where, pods].filter((part) => part !== null).join(' · ')}</span>
+      <dl>
+        <Fact name="incoming" value={node.isIdle ? 'idle' : rate(node.rate)} />
+        <Fact name="p95" value={duration(node.p95Ns)} isBad={isSlow(node.p95Ns)} />
+        <Fact name="errors" value={share(node.errorRate)} isBad={(node.errorRate ?? 0) >= 0.01} />
+      </dl>
+    </>
+  );
+}
+
+function Fact({ name, value, isBad = false }: { name: string; value: string; isBad?: boolean }) {
+  return (
+    <>
+      <dt>{name}</dt>
+      <dd className={isBad ? 'bad' : undefined}>{value}</dd>
+    </>
+  );
+}

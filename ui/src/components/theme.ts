@@ -1,0 +1,48 @@
+/** Mantine in our own colours, sizes and radii; the colours themselves are tokens in styles/tokens.css. */
+
+import { ActionIcon, Button, createTheme, Modal, Popover, Tooltip, type CSSVariablesResolver } from '@mantine/core';
+
+export const theme = createTheme({
+  primaryColor: 'indigo',
+  fontFamily: "'Inter Variable', system-ui, sans-serif",
+  fontFamilyMonospace: "'JetBrains Mono Variable', ui-monospace, monospace",
+  fontSizes: { xs: '12px', sm: '13px', md: '13px', lg: '15px', xl: '17px' },
+  headings: { fontWeight: '600' },
+  defaultRadius: 6,
+  cursorType: 'pointer',
+  respectReducedMotion: true,
+  components: {
+    Button: Button.extend({ defaultProps: { size: 'sm' }, styles: { label: { fontWeight: 500 } } }),
+    ActionIcon: ActionIcon.extend({ defaultProps: { variant: 'subtle', color: 'gray' } }),
+    Popover: Popover.extend({ defaultProps: { transitionProps: { duration: 100 } } }),
+    Modal: Modal.extend({ defaultProps: { transitionProps: { duration: 120 } } }),
+    Tooltip: Tooltip.extend({ defaultProps: { openDelay: 300, transitionProps: { duration: 100 } } }),
+  },
+});
+
+/** Points Mantine's variables at our tokens, so that both themes follow one table. */
+export const cssVariables: CSSVariablesResolver = () => {
+  const both = {
+    '--mantine-color-body': 'var(--panel)',
+    '--mantine-color-text': 'var(--ink)',
+    '--mantine-color-dimmed': 'var(--dim)',
+    '--mantine-color-placeholder': 'var(--faint)',
+    '--mantine-color-anchor': 'var(--accent)',
+    '--mantine-color-error': 'var(--bad)',
+    '--mantine-color-default': 'var(--panel)',
+    '--mantine-color-default-hover': 'var(--hover)',
+    '--mantine-color-default-color': 'var(--ink)',
+    '--mantine-color-default-border': 'var(--line-strong)',
+    '--mantine-color-gray-light-color': 'var(--dim)',
+    '--mantine-color-indigo-filled': 'var(--accent)',
+    '--mantine-color-indigo-filled-hover': 'color-mix(in srgb, var(--accent) 86%, var(--ink))',
+    '--mantine-color-indigo-light': 'var(--accent-soft)',
+    '--mantine-color-indigo-light-hover': 'var(--accent-soft)',
+    '--mantine-color-indigo-light-color': 'var(--accent)',
+    '--mantine-color-red-filled': 'var(--bad)',
+    '--mantine-primary-color-filled': 'var(--accent)',
+    '--mantine-primary-color-light': 'var(--accent-soft)',
+    '--mantine-primary-color-light-color': 'var(--accent)',
+  };
+  return { variables: {}, light: both, dark: { ...both, '--mantine-primary-color-contrast': '#14171c', '--mantine-color-white': '#14171c' } };
+};

@@ -1,0 +1,34 @@
+/** The frame around every page: rail, top bar, the page itself, and the quality of the data at the bottom. */
+
+import { Outlet } from '@tanstack/react-router';
+import { useEffect } from 'react';
+import { isLive } from '@/domain/range';
+import { useClusterId, useRange } from '@/state/address';
+import { useLiveFeed } from '@/state/live';
+import { rememberCluster } from '@/state/remembered';
+import { Rail } from './Rail';
+import { StatusStrip } from './StatusStrip';
+import { TopBar } from './TopBar';
+import './shell.css';
+
+export function Shell() {
+  const cluster = useClusterId();
+  const range = useRange();
+  const feed = useLiveFeed(cluster, isLive(range));
+  useEffect(() => {
+    if (cluster !== '') rememberCluster(cluster);
+  }, [cluster]);
+  return (
+    <div className="shell">
+      <a className="skip-link" href="#content">
+        Skip to content
+      </a>
+      <Rail />
+      <TopBar />
+      <main id="content" tabIndex={-1} className="content">
+        <Outlet />
+      </main>
+      <StatusStrip feed={feed} />
+    </div>
+  );
+}

@@ -1,0 +1,94 @@
+/** Which cluster, which page, search, which time, and whether it moves. */
+
+import { Button, Menu, Tooltip, UnstyledButton } from '@mantine/core';
+import { IconCheck, IconChevronDown, IconPlayerPause, IconPlayerPlay, IconPlus } from '@tabler/icons-react';
+import { useQuery } from '@tanstack/react-query';
+import { useLocation, useNavigate } from '@tanstack/react-router';
+import { RangePicker } from '@/components/controls/RangePicker';
+import { isLive, pin, unpin, type TimeRange } from '@/domain/range';
+import { useClusterId, useRange, useSetQuery } from '@/state/address';
+import { clustersQuery } from '@/state/queries';
+import { Search } from './Search';
+
+const PLACES: readonly [suffix: RegExp, name: string][] = [
+  [/\/map$/, 'Service map'],
+  [/\/requests$/, 'Requests'],
+  [/\/resource$/, 'Resource'],
+  [/\/setup$/, 'Set up'],
+  [/\/clusters\/new$/, 'Add a cluster'],
+  [/\/clusters$/, 'Clusters'],
+];
+
+export function TopBar() {
+  const cluster = useClusterId();
+  const { pathname } = useLocation();
+  const place = PLACES.find(([suffix]) => suffix.test(pathname))?.[1] ?? '';
+  const hasTime = cluster !== '' && !pathname.endsWith('/setup');
+  return (
+    <header className="top-bar">
+      {cluster !== '' && <ClusterPicker cluster={cluster} />}
+      <span className="place">{place}</span>
+      <span className="grow" />
+      {hasTime && (
+        <>
+          <Search cluster={cluster} />
+          <TimeControls />
+        </>
+      )}
+    </header>
+  );
+}
+
+function TimeControls() {
+  const range = useRange();
+  const setQuery = useSetQuery();
+  const choose = (next: TimeRange): void => setQuery({ from: next.from, to: next.to });
+  const live = isLive(range);
+  return (
+    <>
+      <RangePicker range={range} onChange={choose} />
+      <Tooltip label={live ? 'Stop the clock: keep looking at what is shown now' : 'Follow the clock again'}>
+        <Button
+          variant="default"
+          size="compact-sm"
+          className={live ? 'live-button is-live' : 'live-button'}
+          aria-label={live ? 'Pause' : 'Go live'}
+          leftSection={live ? <i className="live-dot" /> : <IconPlayerPlay size={13} />}
+          rightSection={live ? <IconPlayerPause size={13} /> : null}
+          onClick={() => choose(live ? pin(range, Date.now()) : unpin(range, Date.now()))}
+        >
+          {live ? 'Live' : 'Paused'}
+        </Button>
+      </Tooltip>
+    </>
+  );
+}
+
+function ClusterPicker({ cluster }: { cluster: string }) {
+  const { data } = useQuery(clustersQuery());
+  const navigate = useNavigate();
+  const { pathname } = useLocation();
+  const name = data?.items.find((each) => each.id === cluster)?.name ?? cluster;
+  const page = pathname.endsWith('/requests') ? '/clusters/$clusterId/requests' : '/clusters/$clusterId/map';
+  return (
+    <Menu position="bottom-start" shadow="md" returnFocus>
+      <Menu.Target>
+        <UnstyledButton className="cluster-picker" aria-label={`Cluster: ${name}`}>
+          <b className="ellipsis">{name}</b>
+          <IconChevronDown size={13} />
+        </UnstyledButton>
+      </Menu.Target>
+      <Menu.Dropdown aria-label="Clusters">
+        {data?.items.map((each) => (
+          <Menu.Item key={each.id} leftSection={<i className={`state-dot is-${each.state}`} />} rightSection={each.id === cluster ? <IconCheck size={14} /> : null} onClick={() => void navigate({ to: page, params: { clusterId: each.id } })}>
+            {each.name}
+          </Menu.Item>
+        ))}
+        <Menu.Divider />
+        <Menu.Item leftSection={<IconPlus size={14} />} onClick={() => void navigate({ to: '/clusters/new' })}>
+          Add a cluster
+        </Menu.Item>
+      </Menu.Dropdown>
+    </Menu>
+  );
+}

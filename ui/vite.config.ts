@@ -1,0 +1,25 @@
+/** Builds the web UI into the Python package, and serves it for development against a server or the fixture. */
+import { fileURLToPath } from 'node:url';
+import react from '@vitejs/plugin-react';
+import { defineConfig } from 'vitest/config';
+import { fixture } from './fixture/server';
+
+const server = process.env['OSMIA_SERVER'];
+
+export default defineConfig({
+  plugins: [react(), ...(server === undefined ? [fixture()] : [])],
+  resolve: { alias: { '@': fileURLToPath(new URL('./src', import.meta.url)) } },
+  server: { host: '127.0.0.1', ...(server === undefined ? {} : { proxy: { '/api': server } }) },
+  build: {
+    outDir: '../src/osmia/web',
+    emptyOutDir: true,
+    chunkSizeWarningLimit: 800,
+  },
+  test: {
+    environment: 'jsdom',
+    include: ['src/**/*.test.{ts,tsx}'],
+    setupFiles: ['src/testing/setup.ts'],
+    css: false,
+    benchmark: { include: ['bench/**/*.bench.ts'] },
+  },
+});
