@@ -100,7 +100,7 @@ def _host_field(snippet: bytes) -> str:
     if found is None:
         return ""
     blank = _BLANK_LINE.search(snippet)
-    return text_of(found[1]) if blank is None or found.start() < blank.end() else ""
+    return text_of(found[1]) if blank is None or found.end() <= blank.end() else ""
 
 
 def _final_response_start(snippet: bytes) -> int:

@@ -33,6 +33,7 @@ UNSEEN = "(statement text not captured)"
 """Ends the template of a prepared statement that is older than the agent, or whose Parse was lost."""
 
 _HEADER = 5
+_NUL = b"\0"
 _MAX_MESSAGES = 64
 _MAX_NAME = 63  # NAMEDATALEN - 1
 _MAX_MESSAGE_BYTES = 1 << 30
@@ -117,25 +118,26 @@ def _message(kind: MessageKind, body: bytes, *, is_truncated: bool) -> Message:
         case MessageKind.QUERY:
             return Message(kind, text=_string(body), is_truncated=is_truncated and b"\0" not in body)
         case MessageKind.PARSE:
-            name, _, rest = body.partition(b"\0")
-            sql, end, _ = rest.partition(b"\0")
-            return Message(kind, f"S:{text_of(name)}", text_of(sql), is_truncated=is_truncated and not end)
+            sql, end, _ = body.partition(b"\0")[2].partition(b"\0")
+            return Message(kind, f"S:{_name(body)}", text_of(sql), is_truncated=is_truncated and not end)
         case MessageKind.BIND:
-            portal, end, rest = body.partition(b"\0")
-            statement, statement_end, _ = rest.partition(b"\0")
-            is_cut = is_truncated and not (end and statement_end)
-            return Message(kind, f"P:{text_of(portal)}", f"S:{text_of(statement)}", is_truncated=is_cut)
+            return Message(kind, f"P:{_name(body)}", f"S:{_name(body.partition(_NUL)[2])}", is_truncated=is_truncated)
         case MessageKind.EXECUTE:
-            return Message(kind, f"P:{_string(body)}", is_truncated=is_truncated)
+            return Message(kind, f"P:{_name(body)}", is_truncated=is_truncated)
         case MessageKind.DESCRIBE | MessageKind.CLOSE:
-            side = "P" if body[:1] == b"P" else "S"
-            return Message(kind, f"{side}:{_string(body[1:])}", is_truncated=is_truncated)
+            return Message(kind, f"{'P' if body[:1] == b'P' else 'S'}:{_name(body[1:])}", is_truncated=is_truncated)
         case _:
             return Message(kind, is_truncated=is_truncated)
 
 
 def _string(body: bytes) -> str:
     return text_of(body.partition(b"\0")[0])
+
+
+def _name(body: bytes) -> str:
+    """A name; `CUT` if its end was not captured, since half a name is another name."""
+    name, end, _ = body.partition(b"\0")
+    return text_of(name) if end else CUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +229,8 @@ class PostgresConnection:
         return ParsedRequest(name, name, name, is_session=True)
 
     def _remember(self, name: str, prepared: _Prepared) -> _Prepared:
+        if name.endswith(CUT):
+            return prepared
         self._prepared[name] = prepared
         self._prepared.move_to_end(name)
         if len(self._prepared) > self._capacity:

@@ -17,7 +17,9 @@ __all__ = ["parse_response"]
 
 _HEADER = 5
 _TYPES = frozenset(b"123ACDEGHIKNRSTVWZcdnstv")
-_MAX_MESSAGE_BYTES = 1 << 30
+_ROWS_AND_DATA = frozenset(b"DTVd")
+_MAX_DATA_BYTES = 1 << 30
+_MAX_BYTES = 1 << 20  # text that looks like a message has a "length" far above, since its first byte is not 0
 _READY = re.compile(rb"Z\x00\x00\x00\x05([ITE])")
 _ENTRY = re.compile(rb"(?=[123ACDEGHIKNRSTVWZcdnstv]\x00\x00[\x00-\xff]{2})")
 _END_OF_ERROR = re.compile(rb"\0R\w+\0\0$")
@@ -80,9 +82,9 @@ def _walk(data: bytes, position: int = 0) -> _Walk:
     kinds = bytearray()
     while walk.end + _HEADER <= len(data) and data[walk.end] in _TYPES:
         length = int.from_bytes(data[walk.end + 1 : walk.end + _HEADER])
-        if not 4 <= length <= _MAX_MESSAGE_BYTES:  # noqa: PLR2004 - the length counts itself
-            break
         kind = data[walk.end : walk.end + 1]
+        if not 4 <= length <= (_MAX_DATA_BYTES if kind[0] in _ROWS_AND_DATA else _MAX_BYTES):  # noqa: PLR2004 - itself
+            break
         kinds += kind
         body = data[walk.end + _HEADER : walk.end + 1 + length]
         _note(walk, kind, body)

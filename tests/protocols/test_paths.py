@@ -1,0 +1,95 @@
+"""Which parts of a target are values."""
+
+from __future__ import annotations
+
+import pytest
+
+from osmia.protocols.paths import target_template
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/",
+        "",
+        "/currencies/",
+        "/exchange_rate/USD/EUR/",
+        "/api/v1/users",
+        "/api/v2beta1/users",
+        "/2.0/repos",
+        "//a//b/",
+        "/favicon.ico",
+        "/.well-known/openid-configuration",
+        "/oauth2/token",
+        "/getUserAccountInformationById",
+        "/npm/@scope/package",
+        "/%C3%BCber/caf%C3%A9",
+        "/über",
+        "/a-rather-long-slug-made-of-plain-words",
+    ],
+)
+def test_words_are_kept(target: str) -> None:
+    """A target without values is its own template."""
+    assert target_template(target, is_truncated=False) == target
+
+
+@pytest.mark.parametrize(
+    ("target", "template"),
+    [
+        ("/users/42", "/users/{id}"),
+        ("/users/-42", "/users/{id}"),
+        ("/at/52.5200,13.4050", "/at/{id}"),
+        ("/hosts/10.0.0.1", "/hosts/{id}"),
+        ("/orders/order-12345.pdf", "/orders/order-{id}.pdf"),
+        ("/users/user12345", "/users/user{id}"),
+        ("/a/550e8400-e29b-41d4-a716-446655440000/b", "/a/{uuid}/b"),
+        ("/a/550E8400-E29B-41D4-A716-446655440000", "/a/{uuid}"),
+        ("/commit/7f3c9a1", "/commit/{hash}"),
+        ("/blob/d41d8cd98f00b204e9800998ecf8427e", "/blob/{hash}"),
+        ("/tx/0xdeadbeef", "/tx/{hash}"),
+        ("/k/V1StGXR8_Z5jdHi6B-myT", "/k/{hash}"),
+        ("/i/01ARZ3NDEKTSV4RRFFQ69G5FAV", "/i/{hash}"),
+        ("/s/SGVsbG8gV29ybGQhIQ==", "/s/{hash}"),
+        ("/t/eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N", "/t/{hash}"),
+        ("/pods/testserver-7d9f8b6c5d-x2x4z", "/pods/{hash}"),
+        ("/static/main.8f3a9c1b.js", "/static/main.{hash}.js"),
+        ("/jquery-3.6.0.min.js", "/jquery-{id}.min.js"),
+        ("/mail/anna@example.com", "/mail/{email}"),
+        ("/mail/anna%40example.com", "/mail/{email}"),
+        ("/mail/anna%2540example.com", "/mail/{email}"),
+        ("/day/2026-11-23", "/day/{date}"),
+        ("/month/2026-11", "/month/{date}"),
+        ("/at/2026-11-23T18:00:00Z", "/at/{date}"),
+        ("/at/2026-11-23T18%3A00%3A00%2B01:00", "/at/{date}"),
+        ("/x;jsessionid=ABCDEF/y", "/x;jsessionid/y"),
+        ("/Users('anna')/Orders(5)", "/Users({id})/Orders({id})"),
+        ("/day=monday/hour=3", "/day={id}/hour={id}"),
+        ("/My%20Report%202024", "/My%20Report%20{id}"),
+        ("/a#fragment", "/a"),
+    ],
+)
+def test_values_are_replaced(target: str, template: str) -> None:
+    """Numbers, ids, tokens, dates and addresses become placeholders, whatever their encoding."""
+    assert target_template(target, is_truncated=False) == template
+
+
+@pytest.mark.parametrize(
+    ("target", "template"),
+    [
+        ("/?b=2&a=1", "/?a&b"),
+        ("/?a=1&a=2", "/?a"),
+        ("/?a;b=2", "/?a&b"),
+        ("/?", "/?"),
+        ("/?1699999999", "/?{id}"),
+        ("/?ids[3]=1&ids%5B4%5D=2&filter[name]=x", "/?filter[name]&ids[]"),
+        ("/?anna@example.com", "/?{email}"),
+        ("/?a%26b=1", "/?{id}"),
+        (
+            "/?" + "&".join(f"n{chr(97 + i)}=1" for i in range(20)),
+            "/?" + "&".join(f"n{chr(97 + i)}" for i in range(16)) + "…",
+        ),
+    ],
+)
+def test_query_keeps_sorted_names_only(target: str, template: str) -> None:
+    """Values go, names are sorted and named once, and names that are values go too."""
+    assert target_template(target, is_truncated=False) == template
