@@ -14,9 +14,9 @@ import httpx
 
 from osmia.model.wire import CONTENT_ENCODING, CONTENT_TYPE, Table, compress, encode
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from story import Story, columns, demo_story  # noqa: E402 - a sibling file, also when run as a script
+from tests.server.story import Story, columns, demo_story  # noqa: E402 - a neighbour, also when run as a script
 
 _NS = 10**9
 _AGENTS = ("seed-node-1", "seed-node-2")

@@ -61,10 +61,11 @@ def _step_s(span: TimeRange, points: int) -> int:
 
 def _seconds(start_s: int, step_s: int, *, scope: Scope, first_ns: int) -> float | None:
     """Length of the part of a step that is known, None where it lies before the first or after the newest request."""
-    begin = max(start_s * 10**9, scope.span.from_s * 10**9, first_ns)
-    end = min((start_s + step_s) * 10**9, scope.span.to_s * 10**9, scope.newest_ns)
-    if not first_ns or end < begin:
+    start_ns, end_ns = start_s * 10**9, (start_s + step_s) * 10**9
+    if not first_ns or end_ns <= first_ns or start_ns > scope.newest_ns:
         return None
+    begin = max(start_ns, scope.span.from_s * 10**9, first_ns)
+    end = min(end_ns, scope.span.to_s * 10**9, scope.newest_ns)
     return max(1.0, (end - begin) / 1e9)
 
 

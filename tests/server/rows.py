@@ -1,0 +1,136 @@
+"""Wire rows with defaults, so that a test names only what it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from osmia.model.histogram import bucket_of
+from osmia.model.wire import TABLES, Table, compress, encode
+
+__all__ = ["NS", "body", "columns", "entity", "ledger_row", "object_row", "request_row", "window_row"]
+
+NS = 10**9
+Row = dict[str, object]
+
+
+def entity(end: str, identifier: str, **known: object) -> Row:
+    """The eight columns of one end, from kind/namespace/name."""
+    kind, namespace, name = identifier.split("/", 2)
+    fields: Row = {"pod": "", "container": "", "node": "", "service": "", "ip": name if kind == "External" else ""}
+    fields |= {"kind": kind, "namespace": namespace, "name": name, **known}
+    return {f"{end}_{field}": value for field, value in fields.items()}
+
+
+def window_row(
+    *,
+    start_s: int,
+    source: str = "Deployment/shop/web",
+    target: str = "Deployment/shop/cart",
+    latencies_ns: Sequence[int] = (1_000_000,),
+    **known: object,
+) -> Row:
+    """One row of `windows` whose requests have these latencies, spread from the start of the window."""
+    histogram: dict[int, int] = {}
+    for latency_ns in latencies_ns:
+        histogram[bucket_of(latency_ns)] = histogram.get(bucket_of(latency_ns), 0) + 1
+    count = len(latencies_ns)
+    return {
+        "start_s": start_s,
+        "role": "server",
+        "protocol": "http",
+        "is_tls": False,
+        **entity("source", source),
+        **entity("destination", target),
+        "server_port": 8080,
+        "method": "GET",
+        "template": "/",
+        "status": "200",
+        "count": count,
+        "errors": 0,
+        "latency_sum_ns": sum(latencies_ns),
+        "latency_max_ns": max(latencies_ns),
+        "request_bytes": 100 * count,
+        "response_bytes": 1_000 * count,
+        "first_ns": start_s * NS,
+        "last_ns": start_s * NS + count * 1_000,
+        "buckets": sorted(histogram),
+        "bucket_counts": [histogram[bucket] for bucket in sorted(histogram)],
+        **known,
+    }
+
+
+def request_row(
+    *, time_ns: int, source: str = "Deployment/shop/web", target: str = "Deployment/shop/cart", **known: object
+) -> Row:
+    """One row of `requests`."""
+    return {
+        "time_ns": time_ns,
+        "role": "server",
+        "protocol": "http",
+        "is_tls": False,
+        **entity("source", source),
+        **entity("destination", target),
+        "server_port": 8080,
+        "method": "GET",
+        "template": "/",
+        "status": "200",
+        "client_port": 40_000,
+        "pid": 7,
+        "command": "cart",
+        "is_error": False,
+        "latency_ns": 1_000_000,
+        "request_bytes": 100,
+        "response_bytes": 1_000,
+        "weight": 1,
+        **known,
+    }
+
+
+def object_row(*, kind: str, name: str, namespace: str = "shop", seen_ns: int = 1, **known: object) -> Row:
+    """One row of `objects`."""
+    return {
+        "seen_ns": seen_ns,
+        "uid": f"{kind}/{namespace}/{name}",
+        "kind": kind,
+        "namespace": namespace,
+        "name": name,
+        "node": "node-1",
+        "workload_kind": "",
+        "workload_name": "",
+        "phase": "",
+        "ips": (),
+        "replicas_desired": 0,
+        "replicas_ready": 0,
+        "created_ns": 1,
+        "deleted_ns": 0,
+        **known,
+    }
+
+
+def ledger_row(*, time_ns: int, lost: Mapping[str, int] | None = None, **known: object) -> Row:
+    """One row of `ledger`."""
+    lost = lost or {}
+    return {
+        "time_ns": time_ns,
+        "node": "node-1",
+        "version": "1.2.3",
+        "started_ns": time_ns - 3_600 * NS,
+        "seen": 100,
+        "exported": 100,
+        "lost_causes": list(lost),
+        "lost_counts": list(lost.values()),
+        "lag_ns": 1_500_000_000,
+        "cpu_ns": 0,
+        "rss_bytes": 64 << 20,
+        **known,
+    }
+
+
+def columns(table: Table, rows: Sequence[Row]) -> dict[str, list[object]]:
+    """Rows as the columns that `osmia.model.wire.encode` takes."""
+    return {name: [row[name] for row in rows] for name in TABLES[table]}
+
+
+def body(table: Table, rows: Sequence[Row]) -> bytes:
+    """Rows as the body of a POST."""
+    return compress(encode(table, columns(table, rows)))
