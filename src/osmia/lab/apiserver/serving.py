@@ -67,7 +67,9 @@ async def serve(  # noqa: PLR0913 - what and where, each optional
     if certificate:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(certificate.certificate, certificate.key)
-    runner = web.AppRunner(application(api, tokens=tokens), access_log=None, shutdown_timeout=0.1)
+    runner = web.AppRunner(
+        application(api, tokens=tokens), access_log=None, shutdown_timeout=0.1, handler_cancellation=True
+    )
     await runner.setup()
     try:
         site: web.BaseSite

@@ -67,6 +67,9 @@ class _Watch:
             await self._write_initial(response)
         ends_at = anyio.current_time() + self._timeout_s
         while anyio.current_time() < ends_at:
+            if orders:
+                await self._strike(orders.pop(0), response)
+                return
             try:
                 changes = watcher.drain()
             except ApiError as exc:
@@ -74,9 +77,6 @@ class _Watch:
                 return
             if changes:
                 await response.write(b"".join(self._encoded(change) for change in changes))
-            if orders:
-                await self._strike(orders.pop(0), response)
-                return
             pause_s = min(ends_at - anyio.current_time(), _BOOKMARK_EVERY_S)
             with anyio.move_on_after(pause_s) as pause:
                 await _either(watcher.wait, wake.wait)
@@ -126,7 +126,7 @@ class _Watch:
         elif fault is WatchFault.DROP and self._request.transport is not None:
             self._request.transport.abort()
         elif fault is WatchFault.HANG:
-            await anyio.sleep(self._timeout_s)
+            await anyio.sleep_forever()
 
 
 async def stream_log(api: ApiServer, request: web.Request, target: Target) -> web.StreamResponse:
