@@ -16,7 +16,6 @@ _PROGRAMS = {
     "agent": ("osmia.agent.commands", "Watch this machine: requests, connections, who calls whom."),
     "demo": ("osmia.demo.commands", "Bring up a small Kubernetes with sample apps and watch it live."),
     "lab": ("osmia.lab.commands", "A small Kubernetes on this machine, for trying and testing."),
-    "load": ("osmia.load.commands", "Put load on a service and report what happened."),
     "server": ("osmia.server.commands", "The platform: store, service map, API and pages."),
 }
 

@@ -126,9 +126,11 @@ def _from_text(text: str, default: object) -> object:
 
 
 def _refuse_unknown(program: str, rows: Mapping[str, SettingRow], environ: Mapping[str, str]) -> None:
-    known = {row.environment_key for row in rows.values()}
+    prefix = _key(program, "")
     for key in environ:
-        if key.startswith(f"OSMIA_{program.upper()}_") and key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            remedy = f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(known))}"
+        name = key.removeprefix(prefix).lower()
+        if key.startswith(prefix) and name not in rows:
+            close = difflib.get_close_matches(name, rows, n=1)
+            known = ", ".join(sorted(row.environment_key for row in rows.values()))
+            remedy = f"did you mean {rows[close[0]].environment_key}?" if close else f"known: {known}"
             raise ConfigError(key, environ[key], "no such setting", remedy=remedy)

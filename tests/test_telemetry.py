@@ -1,0 +1,69 @@
+"""Logging: events with fields, on stderr, for people or for machines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from osmia.telemetry import configure_logging, get_logger
+
+
+@pytest.fixture(autouse=True)
+def _fresh_logging() -> Iterator[None]:
+    """Each test configures logging for itself."""
+    structlog.reset_defaults()
+    yield
+    structlog.reset_defaults()
+
+
+def test_json_events_carry_their_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    """One JSON object a line, with time, level, component and the event's own fields."""
+    configure_logging(json=True)
+
+    get_logger("hive").warning("queue full", dropped=3)
+
+    captured = capsys.readouterr()
+    event = json.loads(captured.err)
+    assert (event["event"], event["level"], event["component"], event["dropped"]) == (
+        "queue full",
+        "warning",
+        "hive",
+        3,
+    )
+    assert event["timestamp"].endswith("Z")
+    assert captured.out == ""
+
+
+def test_readable_events_have_no_colour_codes_in_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where stderr is no terminal, lines are plain text."""
+    configure_logging()
+
+    get_logger("hive").info("started", port=80)
+
+    said = capsys.readouterr().err
+    assert "started" in said
+    assert "port=80" in said
+    assert "\x1b" not in said
+
+
+def test_events_below_the_level_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """The level is a floor."""
+    configure_logging(level="warning")
+
+    get_logger("hive").info("quiet")
+
+    assert capsys.readouterr().err == ""
+
+
+def test_exceptions_are_told_with_their_trace(capsys: pytest.CaptureFixture[str]) -> None:
+    """An event logged while handling an error says where it came from."""
+    configure_logging(json=True)
+    try:
+        int("no honey")
+    except ValueError:
+        get_logger("hive").exception("failed")
+
+    assert "ValueError: invalid literal" in json.loads(capsys.readouterr().err)["exception"]
