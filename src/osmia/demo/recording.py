@@ -29,7 +29,7 @@ from osmia.model.window import WINDOW_S
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Tape", "recorder", "replay", "shifted"]
+__all__ = ["Tape", "read_tapes", "recorder", "replay", "shifted"]
 
 _TIMES = {
     wire.Table.WINDOWS: {"start_s": 1, "first_ns": 10**9, "last_ns": 10**9},
@@ -61,7 +61,7 @@ async def recorder(target: str, path: Path) -> AsyncIterator[str]:
 
             async def pass_on(request: web.Request) -> web.Response:
                 payload = await request.read()
-                tape = Tape(time.time() - began, time.time(), wire.Table(request.match_info["table"]), payload)
+                tape = Tape(time.time() - began, time.time(), wire.Table(request.match_info["table"]), _small(payload))
                 record = encoder.encode(tape)
                 file.write(len(record).to_bytes(4, "big") + record)
                 headers = {name: value for name, value in request.headers.items() if name.lower() in _PASSED}
@@ -92,6 +92,12 @@ _PASSED = frozenset(
 )
 
 
+def _small(payload: bytes) -> bytes:
+    """The same content in fewer bytes: recordings are packaged, batches only travel."""
+    raw = zstandard.ZstdDecompressor().decompress(payload, max_output_size=_PAYLOAD_MAX)
+    return zstandard.ZstdCompressor(level=19).compress(raw)
+
+
 async def replay(  # noqa: PLR0913 - the command's own options
     *, listen: str, data: Path | None, name: str, reason: str, duration_s: float | None, say: Say
 ) -> None:
@@ -108,9 +114,9 @@ async def replay(  # noqa: PLR0913 - the command's own options
                 "Content-Type": wire.CONTENT_TYPE,
                 "Content-Encoding": wire.CONTENT_ENCODING,
             }
-            say(f"the recorded story is playing:  {api.url}/?cluster={cluster['id']}")
+            say(f"the recorded story is playing:  {api.url}/clusters/{cluster['id']}/map")
             sequence = time.time_ns() // 1000
-            tapes = list(_read(resources.files("osmia.demo").joinpath("recordings/story.tape").read_bytes()))
+            tapes = list(read_tapes(resources.files("osmia.demo").joinpath("recordings/story.tape").read_bytes()))
             with anyio.move_on_after(duration_s):
                 while True:
                     began = time.time()
@@ -144,7 +150,12 @@ def _moved(rows: pa.Table, column: str, by: int) -> pa.Table:
     return rows.set_column(index, rows.schema.field(index), pa.array(values, rows.schema.field(index).type))
 
 
-def _read(data: bytes) -> Iterator[Tape]:
+def read_tapes(data: bytes) -> Iterator[Tape]:
+    """The batches of a recording, in order.
+
+    Raises:
+        InputError: it ends in the middle of a batch.
+    """
     decoder = msgspec.msgpack.Decoder(Tape)
     position = 0
     while position < len(data):

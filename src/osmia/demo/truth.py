@@ -33,8 +33,8 @@ class Load:
 
     @property
     def last_ms(self) -> int:
-        """When the last request was answered at the latest, Unix ms."""
-        return int((self.last_s + max(self.latencies_s, default=0.0)) * 1000) + 1
+        """When the last request was sent, Unix ms."""
+        return int(self.last_s * 1000) + 1
 
     @property
     def errors(self) -> int:

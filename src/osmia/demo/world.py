@@ -64,7 +64,7 @@ class World:
     @property
     def page(self) -> str:
         """Address of the service map."""
-        return f"{self.api.url}/?cluster={self.cluster_id}"
+        return f"{self.api.url}/clusters/{self.cluster_id}/map"
 
     async def start_agent(self, stack: contextlib.AsyncExitStack, server_url: str = "") -> AgentProcess:
         """Start the agent on the lab's node and wait until it captures; it ends with the stack.
