@@ -12,7 +12,7 @@ from osmia.lab.apiserver import ApiServer, Served, serve
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """aiohttp runs on asyncio only."""
+    """Aiohttp runs on asyncio only."""
     return "asyncio"
 
 
