@@ -59,7 +59,8 @@ check: setup ## linters, types, import contracts, C format, UI types and lint, d
 bench: setup ## all benchmarks, or NAME=group.bench for one; writes bench/results.json
 	@$(BIN)/python -m bench $(NAME)
 
-docs: setup ## build the documentation into site/
+docs: setup ## write the generated reference pages, build the documentation into site/
+	$(BIN)/python .ci/reference.py
 	$(BIN)/mkdocs build --strict
 
 lock: $(STAMPS)/venv ## resolve pyproject.toml anew into requirements.lock
