@@ -30,9 +30,11 @@ class FakeEntities:
         self.late: set[str] = set()
 
     def local(self, cgroup_id: int, pid: int, command: str, *, at_ns: int) -> Entity:
+        """By cgroup, else a process."""
         return self.by_cgroup.get(cgroup_id) or Entity(EntityKind.PROCESS, command)
 
     def remote(self, address: Address, *, at_ns: int) -> Entity | None:
+        """By address; None while it is late."""
         if address.ip in self.late:
             return None
         if address.ip.startswith("127."):
@@ -40,10 +42,12 @@ class FakeEntities:
         return self.by_ip.get(address.ip) or Entity(EntityKind.EXTERNAL, address.ip)
 
     def translate(self, client: Address, server: Address) -> Address | None:
+        """Through the one Service."""
         ip = self.translations.get((client.ip, server.ip))
         return Address(ip, server.port) if ip else None
 
     def service_of(self, server: Address) -> str:
+        """The one Service."""
         return "db-service" if server.ip == VIRTUAL_IP else ""
 
 

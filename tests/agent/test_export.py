@@ -24,6 +24,7 @@ class FakeServer:
         self.received: list[tuple[wire.Table, int]] = []
 
     async def __call__(self, table: wire.Table, sequence: int, payload: bytes) -> Answer:
+        """The next answer of the script."""
         self.received.append((table, sequence))
         await anyio.lowlevel.checkpoint()
         return self.answers.pop(0) if self.answers else Answer(200)

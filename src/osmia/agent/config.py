@@ -43,7 +43,7 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True):
         20.0, "milliseconds between two looks at the ring"
     )
     ring_mib: Annotated[int, msgspec.Meta(ge=1, le=1024)] = setting(
-        16, "size of the event ring in MiB (a power of two)"
+        8, "size of the event ring in MiB (a power of two); it counts twice as memory"
     )
     max_connections: Annotated[int, msgspec.Meta(ge=64)] = setting(16_384, "connections followed at once (1 KB each)")
     max_edges: Annotated[int, msgspec.Meta(ge=64)] = setting(16_384, "edges counted at once (0.3 KB each)")

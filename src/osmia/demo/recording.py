@@ -121,7 +121,7 @@ async def replay(  # noqa: PLR0913 - the command's own options
                 while True:
                     began = time.time()
                     for tape in tapes:
-                        await anyio.sleep(began + tape.offset_s - time.time())
+                        await anyio.sleep(max(0.0, began + tape.offset_s - time.time()))
                         payload = shifted(tape, now_s=time.time())
                         sequence += 1
                         await api.send(f"/ingest/{tape.table}", payload, headers | {"Osmia-Sequence": str(sequence)})

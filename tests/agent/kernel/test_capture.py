@@ -132,7 +132,7 @@ def fetch(port: int, *paths: str, host: str = "127.0.0.1") -> None:
 
 
 def test_layout_and_kernel_agree_on_sizes() -> None:
-    """numpy reads events at the offsets at which C wrote them."""
+    """Events are read at the offsets at which C wrote them."""
     assert binding().lib.osmia_event_size() == EVENT.itemsize
 
 
@@ -158,7 +158,7 @@ def test_each_request_is_seen_once_at_each_end(capture: Capture) -> None:
 
 
 def test_the_owner_is_the_process_that_reads_and_writes(capture: Capture) -> None:
-    """curl's end belongs to curl, the server's to us."""
+    """The client's end belongs to curl, the server's to us."""
     with serving() as port:
         curl = subprocess.Popen(
             ["curl", "-s", "-o", "/dev/null", f"http://127.0.0.1:{port}/status/200"], stdout=subprocess.DEVNULL

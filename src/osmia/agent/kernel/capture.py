@@ -27,10 +27,13 @@ _DRAIN_EVENTS = 4096
 
 @dataclass(frozen=True, slots=True)
 class CaptureOptions:
-    """Sizes of what lives in the kernel. Memory: ring + 1 KB per connection + 0.3 KB per edge + 80 B per bucket."""
+    """Sizes of what lives in the kernel.
+
+    Memory: twice the ring (it is mapped twice), 1 KB per connection, 0.3 KB per edge, 80 B per bucket.
+    """
 
     ignored_pid: int = 0
-    ring_bytes: int = 16 * 1024 * 1024
+    ring_bytes: int = 8 * 1024 * 1024
     max_connections: int = 16_384
     max_edges: int = 16_384
     max_buckets: int = 131_072
