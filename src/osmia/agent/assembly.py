@@ -284,19 +284,24 @@ class Assembler:
             far_address = self._entities.translate(event.local, event.remote) or event.remote
         end = self._ends.get(_end_key(event.netns, far_address))
         far = end.entity if end else self._entities.remote(far_address, at_ns=event.end_ns)
-        if far is None or (end is None and not is_last_try and far.kind in _HOST_KINDS):
-            if not is_last_try:
-                return None
-            far = far or Entity(EntityKind.EXTERNAL, far_address.ip)
+        if not is_last_try and (far is None or (end is None and far.kind in _HOST_KINDS)):
+            return None
+        far = far or Entity(EntityKind.EXTERNAL, far_address.ip)
         near_entity = replace(near.entity, ip=event.local.ip)
         far_entity = replace(far, ip=far_address.ip, service=service or far.service)
-        in_scope = not self._only_kubernetes or _is_kubernetes(near_entity) or _is_kubernetes(far_entity)
         far_process = end.process if end else None
-        if event.role is Role.CLIENT:
-            ends = (near_entity, far_entity, near.process, far_process, event.local, event.remote, far_address.port)
-        else:
-            ends = (far_entity, near_entity, far_process, near.process, event.remote, event.local, event.local.port)
-        return _Pair(*ends, made_ns=event.end_ns, in_scope=in_scope)
+        is_client = event.role is Role.CLIENT
+        return _Pair(
+            source=near_entity if is_client else far_entity,
+            destination=far_entity if is_client else near_entity,
+            client_process=near.process if is_client else far_process,
+            server_process=far_process if is_client else near.process,
+            client=event.local if is_client else event.remote,
+            server=event.remote if is_client else event.local,
+            server_port=far_address.port if is_client else event.local.port,
+            made_ns=event.end_ns,
+            in_scope=not self._only_kubernetes or _is_kubernetes(near_entity) or _is_kubernetes(far_entity),
+        )
 
     def _take(self, event: _Event, deadline_ns: int, *, now_ns: int, finished: list[Request]) -> None:
         pair = self._pair_of(event, is_last_try=0 < deadline_ns <= now_ns)
