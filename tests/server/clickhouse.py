@@ -79,7 +79,7 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
 def _run(library: str, directory: str, tcp_port: str, http_port: str) -> None:
     chdb = ctypes.CDLL(library)
     query = (
-        "SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP; "
+        "SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP; "  # noqa: S608 - a constant
         f"SELECT max(sleepEachRow(1)) FROM numbers({_LIFE_S}) "
         "SETTINGS max_block_size=1, function_sleep_max_microseconds_per_block=1000000000000"
     )

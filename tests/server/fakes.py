@@ -47,6 +47,7 @@ class FakeStore:
 
     async def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> Sequence[Row]:
         """No rows."""
+        del sql, parameters
         return ()
 
     async def health(self) -> StoreHealth:

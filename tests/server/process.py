@@ -53,9 +53,7 @@ class Cluster:
         headers = self.headers(agent=agent, sequence=sequence)
         return self.http.post(f"/api/v1/ingest/{table}", content=body(table, rows), headers=headers)
 
-    def post(
-        self, table: Table, rows: Sequence[Row], *, agent: str = "agent-1", sequence: int | None = None
-    ) -> int:
+    def post(self, table: Table, rows: Sequence[Row], *, agent: str = "agent-1", sequence: int | None = None) -> int:
         """Post one batch that must be accepted; returns the rows accepted."""
         answer = self.try_post(table, rows, agent=agent, sequence=sequence)
         assert answer.status_code == 200, answer.text

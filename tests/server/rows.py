@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from osmia.model.histogram import bucket_of
 from osmia.model.wire import TABLES, Table, compress, encode
@@ -10,7 +11,7 @@ from osmia.model.wire import TABLES, Table, compress, encode
 __all__ = ["NS", "body", "columns", "entity", "ledger_row", "object_row", "request_row", "window_row"]
 
 NS = 10**9
-Row = dict[str, object]
+Row = dict[str, Any]
 
 
 def entity(end: str, identifier: str, **known: object) -> Row:

@@ -8,15 +8,18 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 
-from osmia.model.wire import CONTENT_ENCODING, CONTENT_TYPE, Table, compress, encode
+from osmia.model.wire import CONTENT_ENCODING, CONTENT_TYPE, Table
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.server.story import Story, columns, demo_story  # noqa: E402 - a neighbour, also when run as a script
+from tests.server.rows import Row, body
+from tests.server.story import Story, demo_story
 
 _NS = 10**9
 _AGENTS = ("seed-node-1", "seed-node-2")
@@ -54,19 +57,19 @@ class Seeder:
 
     def objects(self) -> None:
         """Post what exists in the cluster."""
-        self._post(Table.OBJECTS, list(self._story.objects(time.time_ns())), _AGENTS[0])
+        self._post(Table.OBJECTS, self._story.objects(time.time_ns()), _AGENTS[0])
 
-    def _cluster(self) -> dict[str, dict[str, str]]:
+    def _cluster(self) -> dict[str, Any]:
         known = self._http.get("/api/v1/clusters").raise_for_status().json()["items"]
         for one in known:
             if one["name"] == "demo":
-                found: dict[str, dict[str, str]] = self._http.get(f"/api/v1/clusters/{one['id']}").json()
+                found: dict[str, Any] = self._http.get(f"/api/v1/clusters/{one['id']}").json()
                 return found
         made = self._http.post("/api/v1/clusters", json={"name": "demo"}).raise_for_status()
-        added: dict[str, dict[str, str]] = made.json()
+        added: dict[str, Any] = made.json()
         return added
 
-    def _ledger(self, agent: str, now_ns: int) -> dict[str, object]:
+    def _ledger(self, agent: str, now_ns: int) -> Row:
         return {
             "time_ns": now_ns,
             "node": agent.removeprefix("seed-"),
@@ -81,12 +84,12 @@ class Seeder:
             "rss_bytes": 96 << 20,
         }
 
-    def _post(self, table: Table, rows: list[dict[str, object]], agent: str) -> None:
+    def _post(self, table: Table, rows: Sequence[Row], agent: str) -> None:
         self._sequence += 1
-        body = compress(encode(table, columns(table, rows)))
+        payload = body(table, rows)
         headers = {**self._headers, "Osmia-Agent": agent, "Osmia-Sequence": str(self._sequence)}
         while True:
-            answer = self._http.post(f"/api/v1/ingest/{table}", content=body, headers=headers)
+            answer = self._http.post(f"/api/v1/ingest/{table}", content=payload, headers=headers)
             if answer.status_code not in {429, 503}:
                 break
             time.sleep(float(answer.headers.get("Retry-After", "1")))

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from osmia.model.histogram import bucket_of
-from osmia.model.wire import TABLES, Table
+from tests.server.rows import Row, object_row
 
-__all__ = ["Call", "Story", "Workload", "columns", "demo_story"]
+__all__ = ["Call", "Story", "Workload", "demo_story"]
 
 _NS = 10**9
 
@@ -29,7 +29,7 @@ class Workload:
     pods: tuple[str, ...] = ()
     node: str = "node-1"
 
-    def end(self, prefix: str, index: int, service: str = "") -> dict[str, object]:
+    def end(self, prefix: str, index: int, service: str = "") -> Row:
         """The eight wire columns of one end, as seen at pod `index`."""
         ip = self.pods[index % len(self.pods)] if self.pods else self.name
         is_pod = bool(self.pods)
@@ -76,29 +76,32 @@ class Story:
     calls: list[Call]
     dice: random.Random = field(default_factory=lambda: random.Random(7))  # noqa: S311 - made-up traffic
 
-    def objects(self, seen_ns: int) -> Sequence[Mapping[str, object]]:
+    def objects(self, seen_ns: int) -> Sequence[Row]:
         """Rows of the `objects` table: nodes, workloads, pods."""
-        rows = [_object(seen_ns, "Node", "", name, ips=(f"192.168.1.{i}",)) for i, name in enumerate(self._nodes(), 1)]
+        rows = [
+            object_row(kind="Node", namespace="", name=name, seen_ns=seen_ns, ips=(f"192.168.1.{i}",))
+            for i, name in enumerate(self._nodes(), 1)
+        ]
         for one in self.workloads:
             if one.kind not in {"Deployment", "StatefulSet", "DaemonSet"}:
                 continue
             rows.append(
-                _object(
-                    seen_ns,
-                    one.kind,
-                    one.namespace,
-                    one.name,
+                object_row(
+                    kind=one.kind,
+                    namespace=one.namespace,
+                    name=one.name,
+                    seen_ns=seen_ns,
                     replicas_desired=len(one.pods),
                     replicas_ready=len(one.pods),
                 )
             )
             for index, ip in enumerate(one.pods):
                 rows.append(
-                    _object(
-                        seen_ns,
-                        "Pod",
-                        one.namespace,
-                        one.pod_name(index),
+                    object_row(
+                        kind="Pod",
+                        namespace=one.namespace,
+                        name=one.pod_name(index),
+                        seen_ns=seen_ns,
                         node=one.node,
                         workload_kind=one.kind,
                         workload_name=one.name,
@@ -108,12 +111,10 @@ class Story:
                 )
         return rows
 
-    def traffic(
-        self, from_ns: int, to_ns: int, *, rows_per_call: int = 20
-    ) -> tuple[list[Mapping[str, object]], list[Mapping[str, object]]]:
+    def traffic(self, from_ns: int, to_ns: int, *, rows_per_call: int = 20) -> tuple[list[Row], list[Row]]:
         """Rows of `windows` and `requests` for all that happened in between, both ends of each call."""
-        windows: list[Mapping[str, object]] = []
-        requests: list[Mapping[str, object]] = []
+        windows: list[Row] = []
+        requests: list[Row] = []
         for call in self.calls:
             made = sorted(self._requests(call, from_ns, to_ns), key=lambda one: one[0])
             for role in ("client", "server"):
@@ -136,11 +137,6 @@ class Story:
             yield self.dice.randrange(from_ns, to_ns), latency, self.dice.random() < call.error_share
 
 
-def columns(table: Table, rows: Sequence[Mapping[str, object]]) -> dict[str, list[object]]:
-    """Rows as the columns that `osmia.model.wire.encode` takes."""
-    return {name: [row[name] for row in rows] for name in TABLES[table]}
-
-
 def demo_story(scale: int = 0) -> Story:
     """The demo's world, plus `scale` namespaces of ten services each."""
     loadgen = Workload("Deployment", "testserver", "loadgen", ("10.244.0.5",))
@@ -160,10 +156,14 @@ def demo_story(scale: int = 0) -> Story:
         Call(outside, testserver, "http", 8200, front, "GET", "/currencies/", 2, 9_500_000),
         Call(testserver, currencies, "http", 8005, back, "GET", "/currencies", 22, 2_500_000),
         Call(testserver, currencies, "http", 8005, back, "GET", "/rates/{}/{}", 8, 3_100_000, 0.01),
-        _sql(testserver, postgres, "SELECT", "SELECT rate FROM rates WHERE base = ? AND quote = ?", 8, 1_200_000),
-        _sql(testserver, postgres, "INSERT", "INSERT INTO audit (path, at) VALUES (?, ?)", 12, 900_000),
-        _sql(testserver, postgres, "SELECT", "SELECT pg_sleep(?), count(*) FROM rates r1, rates r2", 1, 400_000_000),
-        _sql(testserver, postgres, "SELECT", "SELECT * FROM missing WHERE id = ?", 0.3, 700_000, error_share=1.0),
+        _sql(testserver, postgres, "SELECT", "SELECT rate FROM rates WHERE base = ? AND quote = ?",
+             rate=8, median_ns=1_200_000),
+        _sql(testserver, postgres, "INSERT", "INSERT INTO audit (path, at) VALUES (?, ?)",
+             rate=12, median_ns=900_000),
+        _sql(testserver, postgres, "SELECT", "SELECT pg_sleep(?), count(*) FROM rates r1, rates r2",
+             rate=1, median_ns=400_000_000),
+        _sql(testserver, postgres, "SELECT", "SELECT * FROM missing WHERE id = ?",
+             rate=0.3, median_ns=700_000, error_share=1.0),
         Call(
             testserver, Workload("External", "", "198.51.100.20"), "http", 443, "", "POST", "/v1/rates", 0.5,
             85_000_000, is_tls=True,
@@ -175,8 +175,8 @@ def demo_story(scale: int = 0) -> Story:
     return story
 
 
-def _sql(
-    source: Workload, target: Workload, verb: str, text: str, rate: float, median_ns: int, *, error_share: float = 0
+def _sql(  # noqa: PLR0913 - reads as a row of the table above
+    source: Workload, target: Workload, verb: str, text: str, *, rate: float, median_ns: int, error_share: float = 0
 ) -> Call:
     return Call(source, target, "postgres", 5432, "postgres", verb, text, rate, median_ns, error_share, "42P01", "ok")
 
@@ -204,27 +204,7 @@ def _add_namespace(story: Story, number: int) -> None:
         )
 
 
-def _object(seen_ns: int, kind: str, namespace: str, name: str, **known: object) -> dict[str, object]:
-    return {
-        "seen_ns": seen_ns,
-        "uid": f"{kind}-{namespace}-{name}",
-        "kind": kind,
-        "namespace": namespace,
-        "name": name,
-        "node": "",
-        "workload_kind": "",
-        "workload_name": "",
-        "phase": "",
-        "ips": (),
-        "replicas_desired": 0,
-        "replicas_ready": 0,
-        "created_ns": 1,
-        "deleted_ns": 0,
-        **known,
-    }
-
-
-def _key(call: Call, role: str, index: int, *, is_error: bool) -> dict[str, object]:
+def _key(call: Call, role: str, index: int, *, is_error: bool) -> Row:
     return {
         "role": role,
         "protocol": call.protocol,
@@ -238,7 +218,7 @@ def _key(call: Call, role: str, index: int, *, is_error: bool) -> dict[str, obje
     }
 
 
-def _windows(call: Call, role: str, made: Sequence[tuple[int, int, bool]]) -> Iterator[dict[str, object]]:
+def _windows(call: Call, role: str, made: Sequence[tuple[int, int, bool]]) -> Iterator[Row]:
     groups: dict[tuple[int, int, bool], list[tuple[int, int]]] = {}
     for index, (time_ns, latency_ns, is_error) in enumerate(made):
         start_s = time_ns // _NS // 10 * 10
@@ -265,7 +245,7 @@ def _windows(call: Call, role: str, made: Sequence[tuple[int, int, bool]]) -> It
         }
 
 
-def _request(call: Call, role: str, index: int, one: tuple[int, int, bool], weight: int) -> dict[str, object]:
+def _request(call: Call, role: str, index: int, one: tuple[int, int, bool], weight: int) -> Row:
     time_ns, latency_ns, is_error = one
     return {
         "time_ns": time_ns,

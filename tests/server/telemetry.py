@@ -29,7 +29,7 @@ async def fill(
     await store.insert(STORE_TABLES[table], shaped, token=token)
 
 
-def scope(
+def scope(  # noqa: PLR0913 - each has its default
     store: Store,
     cluster: str,
     *,

@@ -20,7 +20,7 @@ def _literal(histogram: dict[int, int]) -> str:
 
 async def _quantiles(store: Store, histograms: list[dict[int, int]]) -> list[list[int]]:
     literals = " UNION ALL ".join(f"SELECT {i} AS i, {_literal(h)} AS h" for i, h in enumerate(histograms))
-    rows = await store.query(f"SELECT i, {quantiles_sql('h')} AS q FROM ({literals}) ORDER BY i")
+    rows = await store.query(f"SELECT i, {quantiles_sql('h')} AS q FROM ({literals}) ORDER BY i")  # noqa: S608 - constants
     return [list(row["q"]) for row in rows]  # type: ignore[call-overload]  # an array column
 
 
@@ -40,7 +40,7 @@ async def test_random_histograms_have_the_model_s_quantiles(store: Store) -> Non
 async def test_every_bucket_stands_for_its_midpoint(store: Store) -> None:
     """Each of the buckets alone gives the model's midpoint."""
     rows = await store.query(
-        f"SELECT number AS i, map(toUInt16(number), toUInt64(1)) AS h, {quantiles_sql('h', (0.5,))} AS q"
+        f"SELECT number AS i, map(toUInt16(number), toUInt64(1)) AS h, {quantiles_sql('h', (0.5,))} AS q"  # noqa: S608 - constants
         f" FROM numbers({BUCKETS}) ORDER BY i"
     )
 

@@ -12,7 +12,7 @@ from osmia.server.query.resources import ResourceName, resource_details
 from osmia.server.query.series import edge_exists, edge_series
 from osmia.server.query.service_map import service_map
 from osmia.server.storage.store import Store
-from tests.server.rows import NS, entity, ledger_row, object_row, window_row
+from tests.server.rows import NS, Row, entity, ledger_row, object_row, window_row
 from tests.server.telemetry import fill, scope
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
@@ -121,7 +121,7 @@ async def test_a_resource_shows_the_service_that_callers_used(store: Store, clus
 
 async def test_an_idle_resource_has_details_without_figures(store: Store, cluster_name: str, now_s: int) -> None:
     """Pods are listed, counts are zero, latencies are unknown."""
-    owned = {"workload_kind": "Deployment", "workload_name": "cart", "phase": "Running"}
+    owned: Row = {"workload_kind": "Deployment", "workload_name": "cart", "phase": "Running"}
     rows = [
         object_row(kind="Deployment", name="cart", replicas_desired=1, replicas_ready=1),
         object_row(kind="Pod", name="cart-0", ips=("10.9.0.1",), **owned),

@@ -77,9 +77,7 @@ async def test_the_client_s_side_serves_where_the_server_is_not_watched(
     ],
     ids=lambda wanted: str(wanted.conditions()[0][0]),
 )
-async def test_a_filter_keeps_what_it_names(
-    store: Store, cluster_name: str, now_s: int, wanted: RequestFilter
-) -> None:
+async def test_a_filter_keeps_what_it_names(store: Store, cluster_name: str, now_s: int, wanted: RequestFilter) -> None:
     """Each filter finds the request that fits and leaves out what does not."""
     about = await _stored(store, cluster_name, now_s, [
         request_row(
@@ -111,9 +109,7 @@ async def test_errors_only_leaves_out_what_went_well(store: Store, cluster_name:
     assert await _find(about, RequestFilter(errors_only=True)) == []
 
 
-async def test_pages_follow_each_other_without_gap_or_repetition(
-    store: Store, cluster_name: str, now_s: int
-) -> None:
+async def test_pages_follow_each_other_without_gap_or_repetition(store: Store, cluster_name: str, now_s: int) -> None:
     """Paging through, ties in time included, gives every request once, in order."""
     rows = [request_row(time_ns=now_s * NS + i // 3, client_port=1_000 + i) for i in range(25)]
     about = await _stored(store, cluster_name, now_s, rows)

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
 
 
 def _workload(name: str, *, pods: int = 1, kind: str = "Deployment") -> list[Row]:
-    owned = {"workload_kind": kind, "workload_name": name, "phase": "Running"}
+    owned: Row = {"workload_kind": kind, "workload_name": name, "phase": "Running"}
     return [
         object_row(kind=kind, name=name, replicas_desired=pods, replicas_ready=pods),
         *(object_row(kind="Pod", name=f"{name}-{i}", ips=(f"10.9.0.{i}",), **owned) for i in range(pods)),
@@ -57,9 +57,7 @@ async def test_the_client_s_side_wins_when_the_server_s_is_partly_unwatched(
     assert (edge.side, edge.count) == ("client", 9)
 
 
-async def test_an_edge_is_named_by_the_service_that_one_side_knows(
-    store: Store, cluster_name: str, now_s: int
-) -> None:
+async def test_an_edge_is_named_by_the_service_that_one_side_knows(store: Store, cluster_name: str, now_s: int) -> None:
     """The chosen side may not know the Service; the other's name for the same port stands."""
     named = {**entity("destination", "Deployment/shop/cart", service="cart-svc")}
     client = window_row(start_s=now_s, role="client", **named)
@@ -106,7 +104,8 @@ async def test_a_rate_covers_the_asked_range_only(store: Store, cluster_name: st
 
     edge = _only(await _map(store, cluster_name, now_s))
 
-    assert (edge.count, edge.rate) == (310, pytest.approx(1.0))
+    assert edge.count == 310
+    assert edge.rate == pytest.approx(1.0)
 
 
 async def test_errors_are_counted_and_shared(store: Store, cluster_name: str, now_s: int) -> None:

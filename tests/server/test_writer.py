@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -35,7 +36,7 @@ async def _writer(
     pace = Pace(queue_rows, batch_rows=100, batch_s=batch_s, patience_s=patience_s)
     journal = Journal.open(directory / "journal")
     try:
-        async with Writer.open(store, metadata, journal, metrics=ServerMetrics(), pace=pace, tables=[_TABLE]) as writer:
+        async with Writer.open(store, metadata, journal, metrics=ServerMetrics(), pace=pace) as writer:
             yield writer
     finally:
         await metadata.close()
@@ -57,11 +58,11 @@ async def test_batches_that_wait_together_are_stored_together(tmp_path: Path) ->
     store = FakeStore(gate=anyio.Event())
 
     async with _writer(tmp_path, store) as writer, anyio.create_task_group() as group:
-        group.start_soon(lambda: writer.write(_TABLE, _rows("first"), token="first"))
+        group.start_soon(partial(writer.write, _TABLE, _rows("first"), token="first"))
         while writer.statistics()[_TABLE] or not list((tmp_path / "journal").iterdir()):
             await anyio.lowlevel.checkpoint()
         for name in "abc":
-            group.start_soon(lambda name=name: writer.write(_TABLE, _rows(name), token=name))
+            group.start_soon(partial(writer.write, _TABLE, _rows(name), token=name))
         while writer.statistics()[_TABLE] < 3:
             await anyio.lowlevel.checkpoint()
         store.gate.set()  # type: ignore[union-attr]  # made above
@@ -88,7 +89,7 @@ async def test_a_batch_posted_twice_at_once_is_stored_once(tmp_path: Path) -> No
 
     async with _writer(tmp_path, store) as writer, anyio.create_task_group() as group:
         for _ in range(2):
-            group.start_soon(lambda: writer.write(_TABLE, _rows("a"), token="a"))
+            group.start_soon(partial(writer.write, _TABLE, _rows("a"), token="a"))
 
     assert len(store.inserts) == 1
 
@@ -98,7 +99,7 @@ async def test_a_full_queue_says_when_to_come_back(tmp_path: Path) -> None:
     store = FakeStore(gate=anyio.Event())
 
     async with _writer(tmp_path, store, queue_rows=5) as writer, anyio.create_task_group() as group:
-        group.start_soon(lambda: writer.write(_TABLE, _rows("a", 4), token="a"))
+        group.start_soon(partial(writer.write, _TABLE, _rows("a", 4), token="a"))
         while not list((tmp_path / "journal").iterdir()):
             await anyio.lowlevel.checkpoint()
         with pytest.raises(NotStoredError, match="waiting") as caught:

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import anyio
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from osmia import __version__
-from osmia.model.errors import OsmiaError
 from osmia.server.api import clusters, health, ingest, live, telemetry
 from osmia.server.api.errors import ErrorBody, install_error_handlers
 from osmia.server.api.pages import pages_router
@@ -22,7 +22,6 @@ from osmia.server.ingest.journal import Journal
 from osmia.server.ingest.late import load_late_names
 from osmia.server.ingest.peers import AddressBooks
 from osmia.server.ingest.presence import Presence
-from osmia.server.ingest.shape import STORE_TABLES
 from osmia.server.ingest.writer import Pace, Writer
 from osmia.server.metrics import ServerMetrics
 from osmia.server.query.freshness import Freshness
@@ -46,7 +45,7 @@ def create_app(config: ServerConfig, *, web: Path | None = None) -> FastAPI:
             async with open_services(config) as services:
                 app.state.services = services
                 yield
-        except OsmiaError as exc:
+        except Exception as exc:
             # The ASGI server only logs a failed start; whoever runs it finds the error here.
             app.state.failure = exc
             raise
@@ -72,10 +71,10 @@ def create_app(config: ServerConfig, *, web: Path | None = None) -> FastAPI:
 @asynccontextmanager
 async def open_services(config: ServerConfig) -> AsyncIterator[Services]:
     """Everything a running server needs, opened in order and closed in reverse."""
-    data = Path(config.data)
-    data.mkdir(parents=True, exist_ok=True)
+    data = anyio.Path(config.data)
+    await data.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
-        store = await _open_store(config, data)
+        store = await _open_store(config, Path(data))
         stack.push_async_callback(store.close)
         await store.migrate()
         metadata = await MetadataStore.open(config.metadata_url or f"sqlite:///{data / 'metadata.sqlite'}")
@@ -85,10 +84,9 @@ async def open_services(config: ServerConfig) -> AsyncIterator[Services]:
             Writer.open(
                 store,
                 metadata,
-                Journal.open(data / "journal"),
+                Journal.open(Path(data / "journal")),
                 metrics=metrics,
                 pace=Pace(config.queue_rows, config.batch_rows, config.batch_ms / 1_000),
-                tables=tuple(STORE_TABLES.values()),
             )
         )
         # After the writer: it may have finished an insert that a crash broke off.
@@ -110,7 +108,7 @@ async def open_services(config: ServerConfig) -> AsyncIterator[Services]:
             store=store,
             metadata=metadata,
             directory=Directory(metadata),
-            keys=KeyRing.open(data / "secret"),
+            keys=KeyRing.open(Path(data / "secret")),
             intake=intake,
             presence=presence,
             freshness=freshness,

@@ -48,7 +48,11 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then say so on standard output, one line per address."""
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            # uvicorn ends the process when the application cannot start; `_serve` raises the reason instead.
+            self.should_exit = True
         if self.should_exit:
             return
         for one in sockets or ():

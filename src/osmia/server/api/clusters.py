@@ -59,7 +59,7 @@ class ClusterName(BaseModel):
 async def list_clusters(services: ServicesDependency) -> Response:
     """All clusters."""
     records = await services.directory.refresh()
-    return json_answer(ClusterList(items=[Cluster(**_figures(record, services)) for record in records]))
+    return json_answer(ClusterList(items=[_cluster(record, services) for record in records]))
 
 
 @router.post("", response_model=ClusterWithInstall, status_code=201)
@@ -70,13 +70,14 @@ async def add_cluster(body: ClusterName, request: Request, services: ServicesDep
     return json_answer(_with_install(record, request, services), status=201)
 
 
-@router.get("/{cluster_id}", response_model=ClusterWithInstall)
+# `cluster_id` in these paths is taken by ClusterDependency.
+@router.get("/{cluster_id}", response_model=ClusterWithInstall)  # noqa: FAST003
 async def get_cluster(cluster: ClusterDependency, request: Request, services: ServicesDependency) -> Response:
     """One cluster with the commands that connect it."""
     return json_answer(_with_install(cluster, request, services))
 
 
-@router.patch("/{cluster_id}", response_model=ClusterWithInstall)
+@router.patch("/{cluster_id}", response_model=ClusterWithInstall)  # noqa: FAST003
 async def rename_cluster(
     cluster: ClusterDependency, body: ClusterName, request: Request, services: ServicesDependency
 ) -> Response:
@@ -88,7 +89,7 @@ async def rename_cluster(
     return json_answer(_with_install(renamed, request, services))
 
 
-@router.delete("/{cluster_id}", status_code=204)
+@router.delete("/{cluster_id}", status_code=204)  # noqa: FAST003
 async def remove_cluster(cluster: ClusterDependency, services: ServicesDependency) -> Response:
     """Forget a cluster: its key stops working at once, its telemetry ages out of the store."""
     await services.metadata.remove_cluster(cluster.id)
@@ -98,7 +99,11 @@ async def remove_cluster(cluster: ClusterDependency, services: ServicesDependenc
     return Response(status_code=204)
 
 
-@router.get("/{cluster_id}/manifest.yaml", response_class=Response, responses={200: {"content": {"text/yaml": {}}}})
+@router.get(
+    "/{cluster_id}/manifest.yaml",  # noqa: FAST003
+    response_class=Response,
+    responses={200: {"content": {"text/yaml": {}}}},
+)
 async def get_manifest(cluster: ClusterDependency, request: Request, services: ServicesDependency) -> Response:
     """The agent's manifest for `kubectl apply -f -`, with this cluster's id and key."""
     key = services.keys.key(cluster.id, cluster.key_version)
@@ -106,30 +111,39 @@ async def get_manifest(cluster: ClusterDependency, request: Request, services: S
     return Response(text, media_type="text/yaml", headers={"Cache-Control": "no-store"})
 
 
-def _figures(record: ClusterRecord, services: Services) -> dict[str, object]:
+def _cluster(record: ClusterRecord, services: Services) -> Cluster:
     now_ms = services.now_ns() // 10**6
     last_seen_ms = services.presence.last_seen_ms(record.id)
     since_ms = now_ms - CONNECTED_S * 1_000
     state: State = "waiting"
     if last_seen_ms is not None:
         state = "connected" if last_seen_ms >= since_ms else "silent"
-    return {
-        "id": record.id,
-        "name": record.name,
-        "created_ms": record.created_ms,
-        "state": state,
-        "agents": services.presence.connected(record.id, since_ms=since_ms),
-        "last_seen_ms": last_seen_ms,
-    }
+    return Cluster(
+        id=record.id,
+        name=record.name,
+        created_ms=record.created_ms,
+        state=state,
+        agents=services.presence.connected(record.id, since_ms=since_ms),
+        last_seen_ms=last_seen_ms,
+    )
 
 
 def _with_install(record: ClusterRecord, request: Request, services: Services) -> ClusterWithInstall:
+    cluster = _cluster(record, services)
     install = install_texts(
         server_url=_server_url(request, services),
         monitoring_id=record.id,
         key=services.keys.key(record.id, record.key_version),
     )
-    return ClusterWithInstall(**_figures(record, services), install=install)  # type: ignore[arg-type]  # see _figures
+    return ClusterWithInstall(
+        id=cluster.id,
+        name=cluster.name,
+        created_ms=cluster.created_ms,
+        state=cluster.state,
+        agents=cluster.agents,
+        last_seen_ms=cluster.last_seen_ms,
+        install=install,
+    )
 
 
 def _server_url(request: Request, services: Services) -> str:

@@ -20,6 +20,7 @@ from osmia.telemetry import get_logger
 __all__ = ["ApiError", "ErrorBody", "ErrorDetail", "install_error_handlers"]
 
 _MAX_VALUE = 200
+_BUSY_RETRY_AFTER_S = "2"
 _BUSY_CODES = frozenset({159, 202, 241, 252})  # time-out, too many queries, memory, too many parts
 
 
@@ -77,26 +78,30 @@ def _detail(field: str, value: object, message: str, remedy: str) -> ErrorDetail
 
 
 def _describe(exc: Exception) -> tuple[int, ErrorDetail, dict[str, str]]:
+    headers: dict[str, str] = {}
     match exc:
         case ApiError():
-            return exc.status, _detail(exc.field, exc.value, exc.message, exc.remedy), {}
-        case TooLargeError():
-            return 413, _detail(exc.field, exc.value, exc.problem, exc.remedy), {}
+            status, detail = exc.status, _detail(exc.field, exc.value, exc.message, exc.remedy)
         case BadBatchError() | BadTimeError() | BadFilterError():
-            return 400, _detail(exc.field, exc.value, exc.problem, exc.remedy), {}
+            status = 413 if isinstance(exc, TooLargeError) else 400
+            detail = _detail(exc.field, exc.value, exc.problem, exc.remedy)
         case UnknownKeyError():
-            return 401, _detail("authorization", "", exc.message, exc.remedy), {"WWW-Authenticate": "Bearer"}
+            status, detail = 401, _detail("authorization", "", exc.message, exc.remedy)
+            headers["WWW-Authenticate"] = "Bearer"
         case NotStoredError():
-            return 503, _detail("", "", exc.message, exc.remedy), {"Retry-After": str(exc.retry_after_s)}
+            status, detail = 503, _detail("", "", exc.message, exc.remedy)
+            headers["Retry-After"] = str(exc.retry_after_s)
         case QueryError() if exc.code in _BUSY_CODES:
-            return 503, _detail("", "", exc.message, exc.remedy), {"Retry-After": "2"}
+            status, detail = 503, _detail("", "", exc.message, exc.remedy)
+            headers["Retry-After"] = _BUSY_RETRY_AFTER_S
         case RequestValidationError():
-            return 400, _of_validation(exc), {}
+            status, detail = 400, _of_validation(exc)
         case HTTPException():
-            return exc.status_code, _detail("path", "", str(exc.detail), ""), dict(exc.headers or {})
+            status, detail = exc.status_code, _detail("path", "", str(exc.detail), "")
+            headers.update(exc.headers or {})
         case _:
-            message = exc.message if isinstance(exc, OsmiaError) else str(exc)
-            return 500, _detail("", "", message, ""), {}
+            status, detail = 500, _detail("", "", str(exc), "see the server's log")
+    return status, detail, headers
 
 
 def _of_validation(exc: RequestValidationError) -> ErrorDetail:

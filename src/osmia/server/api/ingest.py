@@ -88,9 +88,9 @@ def _agent(name: str) -> str:
 
 
 def _sequence(text: str) -> int:
-    if not text.isdecimal():
+    if not (text.isascii() and text.isdecimal() and int(text) < 1 << 64):
         raise _bad(
-            "Osmia-Sequence", text[:_MAX_NAME], "not a number", "number the batches of an agent", cause="headers"
+            "Osmia-Sequence", text[:_MAX_NAME], "not a 64-bit number", "number the batches of an agent", cause="headers"
         )
     return int(text)
 

@@ -13,13 +13,16 @@ from osmia.server.api.errors import ApiError
 
 __all__ = ["pages_router"]
 
+_HASHED = "assets/"
+"""Files under it carry a hash of their content in their name."""
+
 _NOT_BUILT = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Osmia</title>
 <body style="font-family: system-ui; max-width: 40rem; margin: 4rem auto; line-height: 1.5">
 <h1>The pages are not built</h1>
 <p>The server runs and its API answers under <a href="/api/docs">/api/docs</a>, but this installation has no web UI.
 In a checkout, build it with:</p>
-<pre>make ui</pre>
+<pre>make setup</pre>
 <p>Wheels and images have it inside.</p>
 </body></html>
 """
@@ -39,6 +42,8 @@ def pages_router(directory: Path | None = None) -> APIRouter:
         file = (root / path).resolve()
         if path and file.is_relative_to(root) and await anyio.Path(file).is_file():
             return FileResponse(file, headers={"Cache-Control": _caching(path)})
+        if path.startswith(_HASHED):
+            raise ApiError(404, "path", f"/{path}", problem="no such file", remedy="reload the page: it was replaced")
         index = root / "index.html"
         if await anyio.Path(index).is_file():
             return FileResponse(index, headers={"Cache-Control": "no-cache"})
@@ -48,5 +53,4 @@ def pages_router(directory: Path | None = None) -> APIRouter:
 
 
 def _caching(path: str) -> str:
-    """Files under assets/ carry a hash of their content in their name."""
-    return "public, max-age=31536000, immutable" if path.startswith("assets/") else "no-cache"
+    return "public, max-age=31536000, immutable" if path.startswith(_HASHED) else "no-cache"

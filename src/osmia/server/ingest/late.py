@@ -11,18 +11,22 @@ __all__ = ["load_late_names", "name_late"]
 _LOOK_BACK_DAYS = 3
 _MAX_ADDRESSES = 20_000
 
+_UNNAMED = """
+SELECT cluster, ip, min(first) AS first_ns, max(last) AS last_ns
+FROM (
+    SELECT cluster, source_name AS ip, first_ns AS first, last_ns AS last FROM edge_1m
+    WHERE source_kind = 'External' AND t > now() - toIntervalDay({days:UInt32})
+    UNION ALL
+    SELECT cluster, destination_name, first_ns, last_ns FROM edge_1m
+    WHERE destination_kind = 'External' AND t > now() - toIntervalDay({days:UInt32})
+) GROUP BY cluster, ip ORDER BY last_ns LIMIT {limit:UInt32}
+"""
+
 
 async def load_late_names(store: Store, books: AddressBooks) -> LateNames:
     """From the addresses that the store holds without a name, and the books."""
     late_names = LateNames()
-    rows = await store.query(
-        "SELECT cluster, ip, min(first) AS first_ns, max(last) AS last_ns FROM ("
-        " SELECT cluster, source_name AS ip, first_ns AS first, last_ns AS last FROM edge_1m"
-        f" WHERE source_kind = 'External' AND t > now() - INTERVAL {_LOOK_BACK_DAYS} DAY"
-        " UNION ALL SELECT cluster, destination_name, first_ns, last_ns FROM edge_1m"
-        f" WHERE destination_kind = 'External' AND t > now() - INTERVAL {_LOOK_BACK_DAYS} DAY"
-        f") GROUP BY cluster, ip ORDER BY last_ns LIMIT {_MAX_ADDRESSES}"
-    )
+    rows = await store.query(_UNNAMED, {"days": _LOOK_BACK_DAYS, "limit": _MAX_ADDRESSES})
     for row in rows:
         cluster, ip = str(row["cluster"]), str(row["ip"])
         first_ns, last_ns = int(str(row["first_ns"])), int(str(row["last_ns"]))

@@ -28,6 +28,12 @@ _OVER = frozenset({"Succeeded", "Failed"})
 # A deleted pod's last requests are reported up to a window later.
 _LINGER_NS = 15 * 10**9
 
+_OBJECTS = """
+SELECT cluster, uid, kind, namespace, name, node, workload_kind, workload_name, phase, ips,
+    seen_ns, created_ns, deleted_ns
+FROM objects FINAL WHERE kind IN ('Pod', 'Node', 'Service') AND notEmpty(ips) ORDER BY seen_ns DESC LIMIT {limit:UInt32}
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:
@@ -108,11 +114,7 @@ class AddressBooks:
     async def load(cls, store: Store) -> AddressBooks:
         """From the objects that the store holds."""
         books = cls()
-        rows = await store.query(
-            "SELECT cluster, uid, kind, namespace, name, node, workload_kind, workload_name, phase, ips, seen_ns,"
-            " created_ns, deleted_ns FROM objects FINAL WHERE kind IN ('Pod', 'Node', 'Service') AND notEmpty(ips)"
-            f" ORDER BY seen_ns DESC LIMIT {_MAX_ADDRESSES}"
-        )
+        rows = await store.query(_OBJECTS, {"limit": _MAX_ADDRESSES})
         for row in reversed(rows):
             books.of(str(row["cluster"])).note(sighting(row))
         return books

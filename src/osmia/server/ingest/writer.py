@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from osmia.server.ingest.errors import BadBatchError, NotStoredError
 from osmia.server.ingest.journal import Group, Journal
+from osmia.server.ingest.shape import STORE_TABLES
 from osmia.server.metrics import ServerMetrics
 from osmia.server.storage.metadata import MetadataStore
 from osmia.server.storage.store import QueryError, Store
@@ -100,7 +101,7 @@ class Writer:
         self._journal = journal
         self._metrics = metrics
         self._pace = pace
-        self._queues: dict[str, _Queue] = {}
+        self._queues = {table: _Queue() for table in STORE_TABLES.values()}
         self._under_way: dict[str, _Waiting] = {}
         self._waiting_rows = 0
 
@@ -114,7 +115,6 @@ class Writer:
         *,
         metrics: ServerMetrics,
         pace: Pace,
-        tables: Sequence[str],
     ) -> AsyncIterator[Writer]:
         """A writer whose tasks run while the context lasts.
 
@@ -124,9 +124,8 @@ class Writer:
         writer = cls(store, metadata, journal, metrics=metrics, pace=pace)
         await writer._recover()
         async with anyio.create_task_group() as group:
-            for table in tables:
-                writer._queues[table] = _Queue()
-                group.start_soon(writer._run, table)
+            for table, queue in writer._queues.items():
+                group.start_soon(writer._run, table, queue)
             group.start_soon(writer._tidy)
             yield writer
             group.cancel_scope.cancel()
@@ -173,8 +172,7 @@ class Writer:
         self._metrics.set("queue_rows", self._queues[table].rows, table=table)
         return one
 
-    async def _run(self, table: str) -> None:
-        queue = self._queues[table]
+    async def _run(self, table: str, queue: _Queue) -> None:
         began = -self._pace.batch_s
         while True:
             await queue.arrived.wait()

@@ -31,13 +31,13 @@ FROM (
     FROM objects FINAL WHERE cluster = {{cluster:String}} AND kind IN ('Deployment', 'StatefulSet', 'DaemonSet')
         AND {_EXISTS}
 ) GROUP BY kind, namespace, name
-"""
+"""  # noqa: S608 - made of constants
 
 _PODS = f"""
 SELECT name, node, phase, ips, {_OWNER} FROM objects FINAL
 WHERE cluster = {{cluster:String}} AND kind = 'Pod' AND namespace = {{namespace:String}} AND {_EXISTS}
     AND owner_kind = {{kind:String}} AND owner = {{name:String}} ORDER BY name LIMIT 1000
-"""
+"""  # noqa: S608 - same
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,8 @@ async def pods_of(scope: Scope, workload: Mapping[str, object]) -> list[PodState
 async def nodes_expected(store: Store, cluster: str) -> int:
     """Nodes that exist now, each of which should run an agent; 0 when the cluster's nodes are not known."""
     rows = await store.query(
-        "SELECT count() AS nodes FROM objects FINAL WHERE cluster = {cluster:String} AND kind = 'Node' AND deleted_ns = 0",
+        "SELECT count() AS nodes FROM objects FINAL"
+        " WHERE cluster = {cluster:String} AND kind = 'Node' AND deleted_ns = 0",
         {"cluster": cluster},
     )
     return integer(rows[0], "nodes")

@@ -46,7 +46,7 @@ class LateNames:
 
     def unnamed(self, cluster: str, ip: str) -> tuple[int, int] | None:
         """First and last time (Unix ns) of the rows that carry this address without a name."""
-        return self._unnamed.get(cluster, {}).get(ip)
+        return self._unnamed.get(cluster, OrderedDict()).get(ip)
 
     def note_named(self, cluster: str, name: LateName) -> None:
         """The owner of an unnamed address is known now."""
@@ -59,8 +59,11 @@ class LateNames:
 
     def between(self, cluster: str, *, from_ns: int, to_ns: int) -> Sequence[LateName]:
         """Late names of rows in a time range."""
-        found = self._named.get(cluster, {}).values()
-        return [one for one in found if one.first_ns < to_ns and one.last_ns >= from_ns]
+        return [
+            one
+            for one in self._named.get(cluster, OrderedDict()).values()
+            if one.first_ns < to_ns and one.last_ns >= from_ns
+        ]
 
     def forget(self, cluster: str) -> None:
         """Drop a removed cluster."""

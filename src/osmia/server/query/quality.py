@@ -21,7 +21,8 @@ _CPU_OVER_NS = 60 * 10**9
 _SQL = """
 SELECT agent, argMax(node, chapter_ns) AS node, argMax(version, chapter_ns) AS version, max(chapter_ns) AS last_ns,
     argMax(lag, chapter_ns) AS lag_ns, argMax(seen, chapter_ns) AS seen, argMax(exported, chapter_ns) AS exported,
-    argMax(rss, chapter_ns) AS rss_bytes, argMax(cpu, chapter_ns) AS cpu_ns, argMax(cpu_span, chapter_ns) AS cpu_span_ns,
+    argMax(rss, chapter_ns) AS rss_bytes, argMax(cpu, chapter_ns) AS cpu_ns,
+    argMax(cpu_span, chapter_ns) AS cpu_span_ns,
     sumMap(lost_at_end) AS lost_now, sumMap(lost_at_begin) AS lost_before
 FROM (
     SELECT agent, started_ns, argMax(l.node, time_ns) AS node, argMax(l.version, time_ns) AS version,

@@ -9,7 +9,8 @@ from osmia.model.errors import InputError
 
 __all__ = ["BadTimeError", "Resolution", "TimeRange", "parse_time_ms"]
 
-_RELATIVE = re.compile(r"now(?:-(\d{1,6})(s|m|h|d))?")
+_RELATIVE = re.compile(r"now(?:-([0-9]{1,6})(s|m|h|d))?")
+_ABSOLUTE = re.compile(r"[0-9]{1,13}")
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DAY_S = 86_400
 _LONGEST_MS = 400 * _DAY_S * 1_000
@@ -53,7 +54,7 @@ def parse_time_ms(field: str, text: str, *, now_ms: int) -> int:
     match = _RELATIVE.fullmatch(text.strip())
     if match:
         return now_ms - (int(match[1]) * _UNIT_MS[match[2]] if match[1] else 0)
-    if text.strip().isdecimal() and int(text) <= _LATEST_MS:
+    if _ABSOLUTE.fullmatch(text.strip()) and int(text) <= _LATEST_MS:
         return int(text)
     raise BadTimeError(field, text, "not a time")
 

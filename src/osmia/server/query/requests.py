@@ -17,7 +17,7 @@ __all__ = ["MAX_LIMIT", "BadFilterError", "RequestFilter", "find_requests"]
 MAX_LIMIT = 1_000
 """Most requests on one page."""
 
-_CURSOR = re.compile(r"(\d{1,20})\.(\d{1,20})")
+_CURSOR = re.compile(r"([0-9]{1,20})\.([0-9]{1,20})")
 
 _COLUMNS = """time_ns, id, role, protocol, is_tls, source_kind, source_namespace, source_name, source_pod, source_ip,
     source_service, destination_kind, destination_namespace, destination_name, destination_pod, destination_ip,

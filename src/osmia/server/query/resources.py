@@ -30,7 +30,10 @@ __all__ = ["ResourceName", "resource_details"]
 _ENDPOINTS_PER_PEER = 50
 _MAX_PEERS = 500
 
-_IS_TARGET = "destination_kind = {kind:String} AND destination_namespace = {namespace:String} AND destination_name = {name:String}"
+_IS_TARGET = (
+    "destination_kind = {kind:String} AND destination_namespace = {namespace:String}"
+    " AND destination_name = {name:String}"
+)
 _IS_SOURCE = "source_kind = {kind:String} AND source_namespace = {namespace:String} AND source_name = {name:String}"
 
 _ENDS = """edge_id, protocol, source_kind, source_namespace, source_name,

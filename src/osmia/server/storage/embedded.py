@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import anyio
 import anyio.to_thread
 
 from osmia.model.errors import StoreUnavailableError
@@ -71,7 +72,7 @@ class EmbeddedStore(SqlStore):
         Raises:
             StoreUnavailableError: another process owns it, or the engine cannot start.
         """
-        directory.mkdir(parents=True, exist_ok=True)
+        await anyio.Path(directory).mkdir(parents=True, exist_ok=True)
         lock = StoreLock(directory / "store.lock")
 
         def work() -> EmbeddedStore:

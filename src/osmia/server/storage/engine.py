@@ -110,7 +110,7 @@ class SqlStore:
 
     async def health(self) -> StoreHealth:
         """See `Store.health`."""
-        version = self._writer.server_version
+        version = self._writer.server_version or ""
         try:
             parts = await self.query(_PARTS, {"database": self._topology.database})
             memory = await self.query("SELECT value FROM system.metrics WHERE metric = 'MemoryTracking'")
@@ -135,7 +135,7 @@ class SqlStore:
                 f"CREATE TABLE IF NOT EXISTS {LEDGER_TABLE} (number UInt32, name String, applied_at DateTime)"
                 " ENGINE = MergeTree ORDER BY number"
             )
-            known = {row[0] for row in client.query(f"SELECT number FROM {LEDGER_TABLE}").result_rows}
+            known = {row[0] for row in client.query(f"SELECT number FROM {LEDGER_TABLE}").result_rows}  # noqa: S608 - a constant
             for migration in load(self._topology):
                 if migration.number in known:
                     continue

@@ -18,7 +18,7 @@ Row = Mapping[str, object]
 
 
 class QueryError(OsmiaError):
-    """The store refused or broke off a query; `code` is ClickHouse's number (159 time-out, 241 memory), 0 if unknown."""
+    """The store refused or broke off a query; `code` is ClickHouse's number (159 time-out, 241 memory) or 0."""
 
     def __init__(self, message: str, *, code: int = 0, remedy: str = "") -> None:
         super().__init__(message, remedy=remedy)

@@ -1,0 +1,1 @@
+"""The way to the newest tables, one step per file."""

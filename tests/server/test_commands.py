@@ -1,0 +1,148 @@
+"""`osmia server` as a process: starting, stopping, crashing, starting again."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from osmia.model.wire import Table
+from tests.server.process import Cluster, ServerProcess
+from tests.server.rows import ledger_row, window_row
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from osmia.cli import main; main()", "server", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_sigterm_ends_it_quickly_and_well(tmp_path: Path) -> None:
+    """Exit code 0 within seconds, although a page follows live updates."""
+    with (
+        ServerProcess.start(tmp_path) as server,
+        server.add_cluster("demo") as cluster,
+        cluster.http.stream("GET", f"/api/v1/clusters/{cluster.id}/live") as answer,
+    ):
+        next(answer.iter_lines())
+        began = time.monotonic()
+        code = server.stop()
+
+    assert code == 0
+    assert time.monotonic() - began < 10
+
+
+def test_everything_is_there_after_a_restart(tmp_path: Path, now_s: int) -> None:
+    """Clusters, keys, telemetry and what agents were seen survive."""
+    with ServerProcess.start(tmp_path) as server, server.add_cluster("demo") as cluster:
+        cluster.post(Table.WINDOWS, [window_row(start_s=now_s)], sequence=1)
+        cluster.post(Table.LEDGER, [ledger_row(time_ns=time.time_ns())], sequence=2)
+
+    with ServerProcess.start(tmp_path) as server:
+        again = Cluster(server.http, server.http.get(f"/api/v1/clusters/{cluster.id}").json())
+        again.post(Table.WINDOWS, [window_row(start_s=now_s)], sequence=1)
+        answer = again.get("map")
+        listed = server.http.get("/api/v1/clusters").json()["items"]
+
+    assert again.key == cluster.key
+    assert (answer["edges"][0]["count"], answer["newest_ms"]) == (1, now_s * 1_000)
+    assert [(one["name"], one["state"]) for one in listed] == [("demo", "connected")]
+
+
+def test_a_second_process_is_told_who_owns_the_store(tmp_path: Path) -> None:
+    """The refusal names the process, not an empty engine error."""
+    with ServerProcess.start(tmp_path) as server:
+        refused = _run("--listen", "127.0.0.1:0", "--data", str(tmp_path))
+
+    assert refused.returncode == 1
+    assert f"in use by process {server.process.pid}" in refused.stderr
+
+
+def test_a_taken_port_is_refused(tmp_path: Path) -> None:
+    """Exit code 2 with the address and the reason."""
+    with ServerProcess.start(tmp_path / "one") as server:
+        address = server.url.removeprefix("http://")
+        refused = _run("--listen", address, "--data", str(tmp_path / "two"))
+
+    assert refused.returncode == 2
+    assert address in refused.stderr
+
+
+@pytest.mark.parametrize("listen", ["8460", "localhost:http", ":1"])
+def test_a_bad_address_is_refused(tmp_path: Path, listen: str) -> None:
+    """Exit code 2, the setting and an example."""
+    refused = _run("--listen", listen, "--data", str(tmp_path))
+
+    assert refused.returncode == 2
+    assert "127.0.0.1:8460" in refused.stderr
+
+
+def test_listening_beyond_loopback_warns(tmp_path: Path) -> None:
+    """There is no login yet, so whoever opens the door is told."""
+    with ServerProcess.start(tmp_path, "--listen", "0.0.0.0:0") as server:
+        lines = list(server.lines)
+
+    assert any("no login" in line for line in lines)
+    assert sum("osmia server listening on" in line for line in lines) >= 1
+
+
+@pytest.mark.crash
+@pytest.mark.slow
+def test_kill_9_loses_nothing_acknowledged_and_counts_nothing_twice(tmp_path: Path, now_s: int) -> None:
+    """Three crashes under load: agents repeat what was not acknowledged, and every rollup counts exactly."""
+    acknowledged = dict.fromkeys(("one", "two", "three"), 0)
+    for _ in range(3):
+        with ServerProcess.start(tmp_path) as server:
+            cluster = _demo_cluster(server)
+            with_load = [
+                threading.Thread(target=_post_until_gone, args=(cluster, agent, acknowledged, now_s))
+                for agent in acknowledged
+            ]
+            for thread in with_load:
+                thread.start()
+            goal = sum(acknowledged.values()) + 25
+            _wait_for(acknowledged, goal)
+            server.kill()
+            for thread in with_load:
+                thread.join()
+    with ServerProcess.start(tmp_path) as server:
+        cluster = _demo_cluster(server)
+        for agent, sequence in acknowledged.items():
+            # The batch under way when the server died, as the agent would repeat it.
+            cluster.post(Table.WINDOWS, [window_row(start_s=now_s)] * 3, agent=agent, sequence=sequence)
+        fine = cluster.get("map", from_="now-1h")["edges"][0]["count"]
+        coarse = [cluster.get("map", from_=f"now-{hours}h")["edges"][0]["count"] for hours in (24, 24 * 6)]
+
+    expected = 3 * (sum(acknowledged.values()) + len(acknowledged))
+    assert [fine, *coarse] == [expected] * 3
+
+
+def _demo_cluster(server: ServerProcess) -> Cluster:
+    items = server.http.get("/api/v1/clusters").json()["items"]
+    if not items:
+        with server.add_cluster("demo") as added:
+            return added
+    return Cluster(server.http, server.http.get(f"/api/v1/clusters/{items[0]['id']}").json())
+
+
+def _post_until_gone(cluster: Cluster, agent: str, acknowledged: dict[str, int], start_s: int) -> None:
+    rows = [window_row(start_s=start_s)] * 3
+    while True:
+        try:
+            cluster.post(Table.WINDOWS, rows, agent=agent, sequence=acknowledged[agent])
+        except httpx.TransportError:
+            return
+        acknowledged[agent] += 1
+
+
+def _wait_for(acknowledged: dict[str, int], goal: int) -> None:
+    deadline = time.monotonic() + 30
+    while sum(acknowledged.values()) < goal:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

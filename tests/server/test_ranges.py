@@ -1,0 +1,58 @@
+"""Time ranges: what is understood, and what a rate is divided by."""
+
+from __future__ import annotations
+
+import pytest
+
+from osmia.server.query.ranges import BadTimeError, TimeRange, parse_time_ms
+
+_NOW_MS = 1_700_000_007_000
+
+
+@pytest.mark.parametrize(
+    ("text", "expected_ms"),
+    [
+        ("now", _NOW_MS),
+        ("now-15m", _NOW_MS - 900_000),
+        ("now-2h", _NOW_MS - 7_200_000),
+        ("now-3d", _NOW_MS - 259_200_000),
+        ("now-30s", _NOW_MS - 30_000),
+        ("1699999999999", 1_699_999_999_999),
+    ],
+)
+def test_times_are_understood(text: str, expected_ms: int) -> None:
+    """Absolute in ms, or relative to now."""
+    assert parse_time_ms("from", text, now_ms=_NOW_MS) == expected_ms
+
+
+@pytest.mark.parametrize("text", ["", "15m", "now+5m", "now-5w", "-5", "1e9", "2023-01-01", "now-9999999m", "٣"])
+def test_other_times_are_refused(text: str) -> None:
+    """The error shows what is understood."""
+    with pytest.raises(BadTimeError, match="now-15m"):
+        parse_time_ms("from", text, now_ms=_NOW_MS)
+
+
+@pytest.mark.parametrize(
+    ("start", "suffix"), [("now-5m", "10s"), ("now-6h", "10s"), ("now-7h", "1m"), ("now-3d", "1m"), ("now-4d", "1h")]
+)
+def test_long_ranges_are_answered_coarsely(start: str, suffix: str) -> None:
+    """10 s up to six hours, 1 min up to three days, else 1 h."""
+    assert TimeRange.parse(start, "now", now_ms=_NOW_MS).resolution.suffix == suffix
+
+
+def test_a_range_is_widened_to_whole_steps() -> None:
+    """Figures cover exactly the range they say."""
+    span = TimeRange.parse("now-15m", "now", now_ms=_NOW_MS)
+
+    assert (span.from_s, span.to_s) == (1_699_999_100, 1_700_000_010)
+
+
+def test_a_rate_is_divided_by_what_is_covered() -> None:
+    """From the later of range and first request to the earlier of range and newest data, at least one second."""
+    span = TimeRange.parse("now-15m", "now", now_ms=_NOW_MS)
+    start_ns, second = span.from_s * 10**9, 10**9
+
+    assert span.seconds_covered(first_ns=0, newest_ns=start_ns + 100 * second) == 100
+    assert span.seconds_covered(first_ns=start_ns + 90 * second, newest_ns=start_ns + 100 * second) == 10
+    assert span.seconds_covered(first_ns=0, newest_ns=1 << 62) == 910
+    assert span.seconds_covered(first_ns=5, newest_ns=5) == 1
