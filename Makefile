@@ -102,7 +102,7 @@ $(STAMPS)/package: pyproject.toml hatch_build.py $(BPF_SOURCES) $(NATIVE_SOURCES
 	touch $@
 
 $(STAMPS)/modules: ui/package-lock.json | $(STAMPS)/venv
-	@node -e 'process.exit(+process.versions.node.split(".")[0] < 20)' || \
+	@node -e 'process.exit(+process.versions.node.split(".")[0] < 20 ? 1 : 0)' || \
 		{ echo "osmia: the web UI needs Node 20 or newer to build" >&2; exit 1; }
 	cd ui && npm ci --silent --no-audit --no-fund
 	touch $@
