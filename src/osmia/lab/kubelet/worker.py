@@ -170,7 +170,7 @@ class PodWorker:
             return None
         self._running[state.name] = container
         state.id, state.started, state.waiting, state.message = container.id, self._api.timestamp(), "", ""
-        state.exit_code, state.is_ready = None, "readinessProbe" not in manifest
+        state.exit_code, state.is_ready = None, not manifest.get("readinessProbe")
         self._publish()
         return container
 

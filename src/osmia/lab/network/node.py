@@ -39,6 +39,9 @@ _SYSCTLS = {
     "net/ipv4/conf/default/send_redirects": 0,
     "net/ipv4/conf/all/rp_filter": 0,
     "net/ipv4/conf/default/rp_filter": 0,
+    # Absent without br_netfilter. With it, a pod that meets itself through a VIP would be switched, not routed, and the
+    # bridge does not send a frame back to the port it came from.
+    "net/bridge/bridge-nf-call-iptables": 0,
 }
 
 
@@ -170,7 +173,7 @@ async def _batch(*lines: str, namespace: str | None = None) -> None:
 
 
 def _write_sysctls() -> str:
-    return "; ".join(f"echo {value} > /proc/sys/{key}" for key, value in _SYSCTLS.items())
+    return "\n".join(f"! [ -e /proc/sys/{key} ] || echo {value} > /proc/sys/{key}" for key, value in _SYSCTLS.items())
 
 
 def _mac_tail(address: IPv4Address) -> str:

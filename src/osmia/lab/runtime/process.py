@@ -45,12 +45,11 @@ class Process:
 
     @property
     def innermost(self) -> int:
-        """The container's first process: the child of the helper that made its pid namespace, or the process itself."""
+        """The container's first process: number 1 of a pid namespace below ours, or the process itself."""
         with suppress(OSError):
-            is_helper = Path(f"/proc/{self.pid}/comm").read_text().strip() == "unshare"
-            children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-            if is_helper and children:
-                return int(children[0])
+            for child in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
+                if _depth(int(child)) > _depth(self.pid):
+                    return int(child)
         return self.pid
 
     async def wait(self) -> int:
@@ -71,3 +70,11 @@ class Process:
                 signal.pidfd_send_signal(target, number)
             finally:
                 os.close(target)
+
+
+def _depth(pid: int) -> int:
+    """In how many nested pid namespaces a process has a number."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("NSpid:"):
+            return len(line.split()) - 1
+    return 0

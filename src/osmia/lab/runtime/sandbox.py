@@ -34,6 +34,11 @@ _START_TIMEOUT_S = 20.0
 _SAID_BYTES = 4096
 _ENTER_CGROUP = 'echo $$ > "$0/cgroup.procs"; exec "$@"'
 _PAUSE = 'hostname "$0"; echo up; exec sleep infinity > /dev/null 2>&1'
+_RUN = 'exec 3>&2 2>/dev/null; sh -euc "$0" "$1" 2>&3 3>&-; exit $?'
+"""The first child after unshare is number 1 of the new pid namespace; its parent waits and hands on how it ended.
+
+(`unshare --fork` would do that too, but turns a SIGKILL into exit code 1.)
+"""
 _ENVIRONMENT = {"PATH": PATH}
 
 
@@ -126,18 +131,16 @@ class Sandbox:
         }
         spec.log.parent.mkdir(parents=True, exist_ok=True)
         with spec.log.open("ab") as log:
-            process = Process.start(
-                [*self._enter(directory), "sh", "-euc", script, spec.name], environment=environment, output=log
-            )
+            process = Process.start([*self._enter(directory), script, spec.name], environment=environment, output=log)
         return Container(container_id, spec, process, directory, home)
 
     def _enter(self, directory: Path) -> list[str]:
         of_pause = f"/proc/{self.pause.pid}/ns"
-        own_pids = [] if self.spec.is_host_pids else ["--pid", "--fork", "--kill-child"]
+        shell = ["sh", "-euc"] if self.spec.is_host_pids else ["--pid", "sh", "-c", _RUN]
         return [
             *("sh", "-ec", _ENTER_CGROUP, str(directory)),
             *("nsenter", f"--net={of_pause}/net", f"--uts={of_pause}/uts", f"--ipc={of_pause}/ipc", "--"),
-            *("unshare", "--mount", *own_pids, "--"),
+            *("unshare", "--mount", *shell),
         ]
 
 
