@@ -108,5 +108,5 @@ $(STAMPS)/modules: ui/package-lock.json | $(STAMPS)/venv
 	touch $@
 
 $(STAMPS)/ui: $(UI_SOURCES) $(STAMPS)/modules
-	cd ui && npm run --silent build
+	cd ui && npm run --silent build -- --logLevel warn
 	touch $@
