@@ -48,8 +48,10 @@ def compile_bpf() -> None:
             target = KERNEL / f"{source.name.removesuffix('.bpf.c')}.{architecture}.bpf.o"
             command = ["clang", "-g", "-O2", "-target", "bpf", "-mcpu=v2", f"-D__TARGET_ARCH_{architecture}"]
             warnings = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"]
-            subprocess.run([*command, *warnings, f"-I{ROOT / 'bpf'}", "-c", source, "-o", target], check=True)
-            subprocess.run(["llvm-strip", "-g", target], check=True)
+            draft = target.with_suffix(".draft")
+            subprocess.run([*command, *warnings, f"-I{ROOT / 'bpf'}", "-c", source, "-o", draft], check=True)
+            subprocess.run(["llvm-strip", "-g", draft], check=True)
+            draft.replace(target)  # a failed build leaves the last good object
 
 
 def compile_binding() -> None:

@@ -40,10 +40,16 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
 
+/* Helpers whose presence is asked for with bpf_core_enum_value_exists. */
+enum bpf_func_id {
+	BPF_FUNC_get_current_task_btf = 158, /* Linux 5.11 */
+};
+
 enum {
 	BPF_ANY = 0,
 	BPF_NOEXIST = 1
 };
+
 enum {
 	BPF_RB_NO_WAKEUP = 1
 };
@@ -117,18 +123,14 @@ struct tcp_sock {
 	__u32 rcv_nxt;
 };
 
+struct file {
+	void *private_data;
+};
+
 struct socket {
 	short type;
+	struct file *file;
 	struct sock *sk;
-};
-
-struct inode {
-	umode_t i_mode;
-};
-
-struct file {
-	struct inode *f_inode;
-	void *private_data;
 };
 
 struct fdtable {

@@ -12,37 +12,54 @@
 #define AF_INET	      2
 #define AF_INET6      10
 #define SOCK_STREAM   1
-#define S_IFMT	      0170000
-#define S_IFSOCK      0140000
 #define RCV_SHUTDOWN  1
 #define SEND_SHUTDOWN 2
 
-static __always_inline struct sock *tcp_socket_of(__u32 fd)
+/*
+ * The file behind a descriptor. Where the current task is a typed pointer its fields are plain
+ * loads; each bpf_probe_read_kernel costs about 15 ns.
+ */
+static __always_inline struct file *file_of(__u32 fd)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
-	struct fdtable *fdt = BPF_CORE_READ(task, files, fdt);
-	struct file **descriptors = BPF_CORE_READ(fdt, fd), *file = 0;
-	struct socket *socket;
-	struct sock *sk;
+	struct file **descriptors, *file = 0;
+	struct task_struct *task;
+	__u32 count;
 
-	if (fd >= BPF_CORE_READ(fdt, max_fds))
-		return 0;
-	bpf_probe_read_kernel(&file, sizeof(file), descriptors + fd);
-	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf)) {
+		task = bpf_get_current_task_btf();
+		descriptors = task->files->fdt->fd;
+		count = task->files->fdt->max_fds;
+	} else {
+		task = (void *)bpf_get_current_task();
+		descriptors = BPF_CORE_READ(task, files, fdt, fd);
+		count = BPF_CORE_READ(task, files, fdt, max_fds);
+	}
+	if (fd < count)
+		bpf_probe_read_kernel(&file, sizeof(file), descriptors + fd);
+	return file;
+}
+
+/* The stream socket behind a descriptor of the current task, or NULL. */
+static __always_inline struct sock *stream_socket_of(__u32 fd)
+{
+	struct file *file = file_of(fd);
+	struct socket *socket;
+
+	if (!file)
 		return 0;
 	socket = BPF_CORE_READ(file, private_data);
-	if (!socket || BPF_CORE_READ(socket, type) != SOCK_STREAM)
+	/* Only a socket points back at its file. */
+	if (!socket || BPF_CORE_READ(socket, file) != file ||
+	    BPF_CORE_READ(socket, type) != SOCK_STREAM)
 		return 0;
-	sk = BPF_CORE_READ(socket, sk);
-	if (!sk)
-		return 0;
-	switch (BPF_CORE_READ(sk, __sk_common.skc_family)) {
-	case AF_INET:
-	case AF_INET6:
-		return sk;
-	default:
-		return 0;
-	}
+	return BPF_CORE_READ(socket, sk);
+}
+
+static __always_inline bool is_tcp(struct sock *sk)
+{
+	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+
+	return family == AF_INET || family == AF_INET6;
 }
 
 static __always_inline void map_ipv4(__u8 *into, __be32 address)

@@ -187,6 +187,11 @@ static __always_inline enum meaning meaning_of(const struct buffer *buffer)
 	return postgres_meaning(head, tail, buffer->total);
 }
 
+static __always_inline bool is_ignored(void)
+{
+	return ignored_pid && bpf_get_current_pid_tgid() >> 32 == ignored_pid;
+}
+
 /* ---- whose it is
  * -----------------------------------------------------------------------------------------------
  */
@@ -400,7 +405,8 @@ static __always_inline void count_in_edge(const struct osmia_event *event, __u64
 		return;
 	}
 	ADD(edge->count, 1);
-	ADD(edge->errors, error);
+	if (error)
+		ADD(edge->errors, error);
 	ADD(edge->latency_ns, latency_ns);
 	ADD(edge->request_bytes, event->request_bytes);
 	ADD(edge->response_bytes, event->response_bytes);
@@ -496,14 +502,16 @@ static __always_inline void handle(const struct buffer *buffer)
 
 	if (meaning == MEANS_NOTHING)
 		return;
-	sk = tcp_socket_of(buffer->fd);
-	if (!sk)
+	sk = stream_socket_of(buffer->fd);
+	if (!sk || is_ignored())
 		return;
 	key = (__u64)sk;
 	connection = bpf_map_lookup_elem(&connections, &key);
 	if (!connection) {
 		if (meaning != MEANS_HTTP_REQUEST && meaning != MEANS_POSTGRES_REQUEST &&
 		    meaning != MEANS_POSTGRES_STARTUP)
+			return;
+		if (!is_tcp(sk))
 			return;
 		connection = remember(sk, protocol_of(meaning), buffer->is_send);
 		if (!connection)
@@ -521,11 +529,6 @@ static __always_inline void handle(const struct buffer *buffer)
 /* ---- programs
  * --------------------------------------------------------------------------------------------------
  */
-
-static __always_inline bool is_ignored(void)
-{
-	return ignored_pid && bpf_get_current_pid_tgid() >> 32 == ignored_pid;
-}
 
 /*
  * Sends are taken at entry: recorded at exit they could come after their own response.
@@ -554,7 +557,7 @@ int BPF_PROG(on_send, struct pt_regs *regs, long number)
 	default:
 		return 0;
 	}
-	if (syscall_is_foreign(regs) || is_ignored())
+	if (syscall_is_foreign(regs))
 		return 0;
 	buffer.fd = argument_1(regs);
 	handle(&buffer);
@@ -595,7 +598,7 @@ int BPF_PROG(on_receive, struct pt_regs *regs, long result)
 	default:
 		return 0;
 	}
-	if (syscall_is_foreign(regs) || is_ignored())
+	if (syscall_is_foreign(regs))
 		return 0;
 	if (buffer.length > (__u64)result)
 		buffer.length = result;
