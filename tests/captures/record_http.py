@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import aiohttp
+
 from tests.captures.recording import Capture, record, save
 
 HERE = Path(__file__).parent

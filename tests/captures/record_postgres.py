@@ -24,6 +24,7 @@ from pathlib import Path
 import asyncpg
 import psycopg
 import psycopg2
+
 from tests.captures.recording import Capture, record, save
 
 BIN = Path("/usr/lib/postgresql/15/bin")

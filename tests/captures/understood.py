@@ -13,12 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.captures.recording import TAIL_BYTES, Capture, Turn, load
-
 from osmia.model.request import Protocol
 from osmia.protocols.parser import ParsedRequest, ParsedResponse
 from osmia.protocols.postgres import PostgresConnection
 from osmia.protocols.registry import PROTOCOLS
+from tests.captures.recording import TAIL_BYTES, Capture, Turn, load
 
 __all__ = ["Exchange", "captures", "exchanges", "understand"]
 

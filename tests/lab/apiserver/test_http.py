@@ -10,9 +10,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-from tests.lab.apiserver.world import deployment, pod
 
 from osmia.lab.apiserver import ApiServer, Served, make_certificate, serve
+from tests.lab.apiserver.world import deployment, pod
 
 pytestmark = pytest.mark.anyio
 _PODS = "/api/v1/namespaces/default/pods"

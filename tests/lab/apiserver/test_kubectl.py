@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import anyio
 import pytest
-from tests.lab.apiserver.world import deployment, pod, service
 
 from osmia.lab.apiserver import ApiServer, DeletionOptions, LogQuery
+from tests.lab.apiserver.world import deployment, pod, service
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 Kubectl = Callable[..., Awaitable[str]]

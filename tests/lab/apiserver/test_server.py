@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import anyio
 import pytest
-from tests.lab.apiserver.world import deployment, owned_by, pod, service
 
 from osmia.lab.apiserver import ApiError, ApiServer, DeletionOptions, PatchKind
+from tests.lab.apiserver.world import deployment, owned_by, pod, service
 
 pytestmark = pytest.mark.anyio
 

@@ -10,9 +10,9 @@ from typing import Any
 import aiohttp
 import anyio
 import pytest
-from tests.lab.apiserver.world import pod
 
 from osmia.lab.apiserver import ApiServer, WatchFault
+from tests.lab.apiserver.world import pod
 
 pytestmark = pytest.mark.anyio
 _PODS = "/api/v1/pods"
