@@ -276,7 +276,7 @@ def test_changed_service_gives_its_old_address_up(world: _World) -> None:
         ("agent-bcdfg", "DaemonSet/shop/agent"),
         ("nightly-123-vwxzt", "CronJob/shop/nightly"),
         ("stranger-x2x5k", "Pod/shop/stranger-x2x5k"),
-        ("web-6d4cf56db6-aeiou", "Pod/shop/web-6d4cf56db6-aeiou"),
+        ("web-6d4cf56db6-UPPER", "Pod/shop/web-6d4cf56db6-UPPER"),
     ],
 )
 def test_remote_pod_by_endpoint(world: _World, pod: str, workload: str) -> None:

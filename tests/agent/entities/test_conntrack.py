@@ -183,6 +183,22 @@ async def test_events_tell_new_connections(node: _Node) -> None:
     assert (found, still) == (Address("10.9.0.1", 8080), 1)
 
 
+async def test_untranslated_connections_are_not_heard_of(node: _Node) -> None:
+    """The kernel keeps events of connections that nobody rewrites to itself."""
+    client = _served(node)
+    with Conntrack(node.path) as conntrack:
+        async with anyio.create_task_group() as group:
+            group.start_soon(conntrack.run)
+            await until(lambda: conntrack.counters["dumps"] == 1)
+            for _ in range(5):
+                _connect(client, Address("10.9.0.1", 8080))
+            _connect(client, _V4)
+            await until(lambda: conntrack.statistics()["flows"] == 1)
+            group.cancel_scope.cancel()
+
+    assert conntrack.counters["events"] == 1
+
+
 async def test_missed_connection_is_asked_for_once(node: _Node) -> None:
     """What neither dump nor event told is asked of the kernel; a second look costs nothing."""
     client = _served(node)

@@ -30,6 +30,7 @@ from osmia.agent.entities.processes import program_name, read_process
         (["java", "-cp", "/opt/lib/*", "com.example.Main"], "java", "Main"),
         (["-bash"], "bash", "bash"),
         (["/bin/sh", "/opt/run.sh"], "sh", "run.sh"),
+        (["/bin/bash", "/dev/fd/3"], "bash", "bash"),
         (["/usr/bin/java", "-version"], "http-nio-8080-e", "java"),
         ([""], "kworker/0:1", "kworker/0:1"),
         ([], "gone", "gone"),

@@ -29,7 +29,7 @@ from osmia.model.entity import Entity, EntityKind, KubernetesObject
 __all__ = ["Cluster"]
 
 _KINDS = {kind.value: kind for kind in EntityKind}
-_RANDOM_SUFFIX = re.compile(r"[bcdfghjklmnpqrstvwxz2456789]{5}")  # the alphabet of Kubernetes' name generator
+_RANDOM_SUFFIX = re.compile(r"[0-9a-z]{5}")  # what Kubernetes' name generator appends
 _CHANGES_MAX = 200_000
 
 _Key = tuple[str, str]

@@ -85,6 +85,8 @@ def _script(program: str, arguments: Sequence[str]) -> str:
 def _file(path: str) -> str:
     """The script's name, with its directory where the name alone says nothing."""
     directory, _, name = path.rpartition("/")
+    if not any(letter.isalpha() for letter in name):  # /dev/fd/3
+        return ""
     above = directory.rpartition("/")[2]
     return f"{above}/{name}" if name in _GENERIC_SCRIPTS and above else name
 
