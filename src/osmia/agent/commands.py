@@ -60,6 +60,9 @@ def tail(*, json_lines: bool, duration_s: float | None, port: int | None, kubeco
 def check(*, as_json: bool, kubeconfig: str) -> None:
     """What this machine can do, feature by feature, and why not. Exit code 0: the core works, 1: it does not."""
     from osmia.agent.check import Importance, check_machine
+    from osmia.telemetry import configure_logging
+
+    configure_logging(level="error")
 
     async def probe() -> list[Feature]:
         return await check_machine(kubeconfig=kubeconfig)

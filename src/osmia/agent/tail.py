@@ -82,6 +82,8 @@ async def tail(*, json_lines: bool, duration_s: float | None, port: int | None, 
         entities = Entities(EntityOptions(kubeconfig=kubeconfig))
         assembler = Assembler(entities)
         show = _printer(json_lines=json_lines)
+        sys.stderr.write("watching every request on this host; Ctrl-C ends\n")
+        sys.stderr.flush()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(entities.run)
             tasks.start_soon(_end_on_signal, tasks.cancel_scope)

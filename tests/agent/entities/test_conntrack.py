@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -181,6 +182,24 @@ async def test_events_tell_new_connections(node: _Node) -> None:
             group.cancel_scope.cancel()
 
     assert (found, still) == (Address("10.9.0.1", 8080), 1)
+
+
+async def test_lost_events_are_counted_and_made_good(node: _Node) -> None:
+    """When the kernel has to drop events that is counted, and another dump brings what they would have told."""
+    client = _served(node)
+    with Conntrack(node.path) as conntrack:
+        # Such a small buffer overflows while this test, and with it the loop, is busy connecting.
+        conntrack._events.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        async with anyio.create_task_group() as group:
+            group.start_soon(conntrack.run)
+            await until(lambda: conntrack.counters["dumps"] == 1)
+            for _ in range(50):
+                _connect(client, _V4)
+            await until(lambda: conntrack.statistics()["flows"] == 50)
+            group.cancel_scope.cancel()
+
+    assert conntrack.counters["overruns"] == 1
+    assert conntrack.counters["dumps"] == 2
 
 
 async def test_untranslated_connections_are_not_heard_of(node: _Node) -> None:
