@@ -96,7 +96,7 @@ async def _serve() -> None:
     """The API server with its pods; changes 2,000 of them whenever a watch begins."""
     from osmia.lab.apiserver import ApiServer, serve
 
-    api = ApiServer()
+    api = ApiServer(ring_size=2 * PODS)
     for number in range(PODS):
         ip = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
         api.create("pods", _pod(number, ip))

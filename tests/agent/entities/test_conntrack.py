@@ -198,8 +198,8 @@ async def test_lost_events_are_counted_and_made_good(node: _Node) -> None:
             await until(lambda: conntrack.statistics()["flows"] == 50)
             group.cancel_scope.cancel()
 
-    assert conntrack.counters["overruns"] == 1
-    assert conntrack.counters["dumps"] == 2
+    assert conntrack.counters["overruns"] >= 1
+    assert conntrack.counters["dumps"] == conntrack.counters["overruns"] + 1
 
 
 async def test_untranslated_connections_are_not_heard_of(node: _Node) -> None:

@@ -226,6 +226,29 @@ async def test_unknown_paths_are_not_found(http: aiohttp.ClientSession) -> None:
     assert [answer["code"] for answer in answers] == [404] * len(paths)
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body", "code"),
+    [
+        ("POST", _PODS, "[]", 400),
+        ("POST", _PODS, "{", 400),
+        ("POST", _PODS, '{"metadata": []}', 400),
+        ("POST", _PODS, '{"metadata": {"name": "a"}, "spec": 7}', 400),
+        ("POST", f"{_PODS}/a", "{}", 405),
+        ("OPTIONS", _PODS, "", 405),
+        ("PUT", f"{_PODS}/a", '{"metadata": {"name": "b"}}', 400),
+        ("POST", "/api/v1/namespaces/kube-system/pods", '{"metadata": {"name": "b", "namespace": "default"}}', 400),
+        ("DELETE", f"{_PODS}/a", '{"gracePeriodSeconds": "soon"}', 400),
+        ("GET", f"{_PODS}?watch=1&timeoutSeconds=soon", "", 400),
+    ],
+)
+async def test_nonsense_is_refused(http: aiohttp.ClientSession, method: str, path: str, body: str, code: int) -> None:
+    """A request that makes no sense gets a Status, never a broken answer."""
+    async with http.request(method, path, data=body, headers={"Content-Type": "application/json"}) as response:
+        status = await response.json()
+
+    assert (response.status, status["kind"]) == (code, "Status")
+
+
 async def test_access_reviews_allow(http: aiohttp.ClientSession) -> None:
     """Everything is allowed."""
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"

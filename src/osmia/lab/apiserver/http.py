@@ -21,9 +21,11 @@ from osmia.lab.apiserver.selectors import Predicate, select
 from osmia.lab.apiserver.server import ApiServer, Object
 from osmia.lab.apiserver.streaming import stream_log, stream_watch
 from osmia.lab.apiserver.tables import metadata_only, table
+from osmia.telemetry import get_logger
 
 __all__ = ["application"]
 
+_log = get_logger("apiserver")
 _MAX_BODY_BYTES = 16 << 20
 _COMPRESS_FROM_BYTES = 128 << 10  # as the real one
 _OPEN_PATHS = {"/healthz", "/livez", "/readyz", "/version"}
@@ -50,6 +52,10 @@ def _guard(api: ApiServer, tokens: frozenset[str]) -> Any:  # noqa: ANN401 - aio
             return await handler(request)
         except ApiError as exc:
             return _refusal(exc)
+        except (AttributeError, KeyError, TypeError, ValueError) as exc:
+            # Whatever the body or the query should have been, it was not.
+            _log.warning("request not understood", method=request.method, path=request.path, exc_info=exc)
+            return _refusal(bad_request(f"the request does not have the expected form: {type(exc).__name__}: {exc}"))
 
     return guard
 
@@ -68,6 +74,10 @@ def _authenticate(request: web.Request, tokens: frozenset[str]) -> None:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or token not in tokens:
         raise ApiError(401, "Unauthorized", "Unauthorized")
+
+
+def _not_allowed() -> ApiError:
+    return ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
 
 
 def _refusal(error: ApiError) -> web.Response:
@@ -106,6 +116,8 @@ class _Handler:
             "DELETE": self._delete,
         }
         self._check_subresource(target)
+        if request.method not in handlers:
+            raise _not_allowed()
         return await handlers[request.method](request, target)
 
     def _check_subresource(self, target: Target) -> None:
@@ -165,7 +177,7 @@ class _Handler:
     async def _create(self, request: web.Request, target: Target) -> web.Response:
         obj = await self._body(request)
         if target.name:
-            raise ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+            raise _not_allowed()
         namespace = obj.setdefault("metadata", {}).setdefault("namespace", target.namespace)
         if target.namespace is not None and namespace != target.namespace:
             raise bad_request("the namespace of the provided object does not match the namespace sent on the request")

@@ -72,7 +72,7 @@ class ApiServer:
     def __init__(
         self,
         *,
-        ring_size: int = 10_000,
+        ring_size: int = 1_000,
         service_network: str = "10.96.0.0/16",
         log_source: LogSource | None = None,
         now: Callable[[], float] = time.time,
