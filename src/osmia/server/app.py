@@ -101,7 +101,7 @@ async def open_services(config: ServerConfig) -> AsyncIterator[Services]:
             presence=presence,
             freshness=freshness,
             metrics=metrics,
-            max_bytes=config.max_payload_mb * _MIB,
+            max_bytes=config.max_payload_mib * _MIB,
         )
         yield Services(
             config=config,
@@ -121,11 +121,11 @@ async def _open_store(config: ServerConfig, data: Path) -> Store:
     limits = Limits(
         readers=config.readers,
         query_timeout_s=config.query_timeout_s,
-        query_memory_bytes=config.query_memory_mb * _MIB,
+        query_memory_bytes=config.query_memory_mib * _MIB,
     )
     if config.store_url:
         return await ClusterStore.open(config.store_url, limits=limits)
-    return await EmbeddedStore.open(data, limits=limits, memory_bytes=config.store_memory_mb * _MIB)
+    return await EmbeddedStore.open(data, limits=limits, memory_bytes=config.store_memory_mib * _MIB)
 
 
 def _operation_id(route: APIRoute) -> str:

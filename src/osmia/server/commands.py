@@ -8,18 +8,20 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio
 import click
 import uvicorn
 from anyio.abc import TaskStatus
-from fastapi import FastAPI
 
 from osmia.model.errors import ConfigError
-from osmia.server.app import create_app
 from osmia.server.config import PROGRAM, ServerConfig
 from osmia.settings import options, read
 from osmia.telemetry import configure_logging, get_logger
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 __all__ = ["server"]
 
@@ -62,6 +64,9 @@ class _Server(uvicorn.Server):
 
 
 async def _serve(config: ServerConfig, sockets: list[socket.socket]) -> None:
+    # Not before the settings and addresses are known to be good: it takes a second and half the memory.
+    from osmia.server.app import create_app
+
     app = create_app(config)
     web = _Server(
         uvicorn.Config(

@@ -30,14 +30,14 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         "", "SQLAlchemy URL of the metadata (PostgreSQL) instead of SQLite in the data directory"
     )
     public_url: str = setting("", "address under which agents reach this server; default: the one the browser used")
-    store_memory_mb: _Positive = setting(400, "memory the embedded store may use in all, in MiB")
-    query_memory_mb: _Positive = setting(200, "memory one query may use, in MiB")
+    store_memory_mib: _Positive = setting(400, "memory the embedded store may use in all, in MiB")
+    query_memory_mib: _Positive = setting(200, "memory one query may use, in MiB")
     query_timeout_s: _Positive = setting(10, "longest run of one query, in seconds")
     readers: _Positive = setting(3, "queries that run at the same time")
     queue_rows: _Positive = setting(200_000, "rows waiting to be stored before agents are told to wait")
     batch_rows: _Positive = setting(10_000, "rows after which a batch is stored at once")
     batch_ms: _Positive = setting(300, "longest wait for a batch to fill, in milliseconds")
-    max_payload_mb: _Positive = setting(32, "largest ingest payload after decompression, in MiB")
+    max_payload_mib: _Positive = setting(32, "largest ingest payload after decompression, in MiB")
     sse_clients: _Positive = setting(200, "browsers that may follow live updates at the same time")
     log_level: str = setting("info", "debug, info, warning or error")
     log_json: bool = setting(False, "log JSON lines")  # noqa: FBT003 - a row of the table

@@ -48,7 +48,7 @@ async def ingest(  # noqa: PLR0913 - one argument per header of the wire
         kind = _table(table)
         agent, sequence = _agent(osmia_agent), _sequence(osmia_sequence)
         _check_form(request)
-        payload = await _body(request, services.config.max_payload_mb << 20)
+        payload = await _body(request, services.config.max_payload_mib << 20)
     except BadBatchError as exc:
         services.metrics.add("ingest_rejected", cause=exc.cause)
         raise

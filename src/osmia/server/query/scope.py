@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from osmia.server.query.late_names import LateName
 from osmia.server.query.ranges import TimeRange
+from osmia.server.query.sides import choice_sql
 from osmia.server.storage.store import Row, Store
 
 __all__ = ["Scope"]
@@ -72,16 +73,8 @@ class Scope:
         return self.span.seconds_covered(first_ns=first_ns, newest_ns=self.newest_ns)
 
     def choice(self, condition: str = "1") -> str:
-        """Subquery (edge_id, role): the chosen side of each edge that fulfils the condition.
-
-        Where both ends were watched, both counted the same requests, so they are never added. The server's side wins
-        when it counted at least as many as the client's; otherwise some replicas of the server are not watched and
-        the client's side knows more.
-        """
-        return (
-            f"SELECT edge_id, role FROM (SELECT edge_id, role, sum(n) AS seen FROM {self.edges} WHERE {condition} "  # noqa: S608 - made of constants
-            "GROUP BY edge_id, role) ORDER BY seen DESC, role DESC LIMIT 1 BY edge_id"
-        )
+        """Subquery (edge_id, role): the chosen side of each edge that fulfils the condition, see sides.py."""
+        return choice_sql(self.edges, condition)
 
     async def read(self, sql: str, values: Mapping[str, object] | None = None) -> Sequence[Row]:
         """Rows of a question, with the range's values bound besides the given ones."""

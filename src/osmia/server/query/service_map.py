@@ -12,6 +12,7 @@ from osmia.server.query.histogram import quantiles_sql
 from osmia.server.query.inventory import Workload, workloads
 from osmia.server.query.rows import entity_id, integer, quantile, services, text
 from osmia.server.query.scope import Scope
+from osmia.server.query.sides import preferred
 from osmia.server.storage.store import Row
 
 __all__ = ["edge_name", "service_map"]
@@ -38,7 +39,7 @@ def _sql(scope: Scope) -> str:
                 FROM {scope.edges} AS e GROUP BY edge_id, role, protocol, {_ENDS}
             )
         )
-        ORDER BY n DESC, role DESC LIMIT 1 BY edge_id
+        {preferred("n")}
     )
     ORDER BY n DESC LIMIT {_MAX_EDGES}
     """  # noqa: S608 - made of constants; values are bound

@@ -30,7 +30,7 @@ _INSERT_SETTINGS = {
 
 _HINTS = {
     159: "ask for a shorter time range",
-    241: "ask for a shorter time range or raise --query-memory-mb",
+    241: "ask for a shorter time range or raise --query-memory-mib",
     243: "the disk is full: make room",
     252: "too many parts: the store merges slower than data arrives; wait",
 }
