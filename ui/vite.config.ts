@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vitest/config';
-import { fixture } from './fixture/server';
+import { fixture } from './fixture/server.ts';
 
 const server = process.env['OSMIA_SERVER'];
 
@@ -16,10 +16,11 @@ export default defineConfig({
     chunkSizeWarningLimit: 800,
   },
   test: {
-    environment: 'jsdom',
-    include: ['src/**/*.test.{ts,tsx}'],
-    setupFiles: ['src/testing/setup.ts'],
     css: false,
+    projects: [
+      { extends: true, test: { name: 'domain', environment: 'node', include: ['src/domain/**/*.test.ts'] } },
+      { extends: true, test: { name: 'pages', environment: 'jsdom', include: ['src/{components,state,views}/**/*.test.{ts,tsx}'], setupFiles: ['src/testing/setup.ts'], testTimeout: 20_000 } },
+    ],
     benchmark: { include: ['bench/**/*.bench.ts'] },
   },
 });

@@ -1,6 +1,6 @@
 /** Mantine in our own colours, sizes and radii; the colours themselves are tokens in styles/tokens.css. */
 
-import { ActionIcon, Button, createTheme, Modal, Popover, Tooltip, type CSSVariablesResolver } from '@mantine/core';
+import { ActionIcon, Button, createTheme, Modal, Popover, SegmentedControl, Tooltip, type CSSVariablesResolver } from '@mantine/core';
 
 export const theme = createTheme({
   primaryColor: 'indigo',
@@ -12,8 +12,9 @@ export const theme = createTheme({
   cursorType: 'pointer',
   respectReducedMotion: true,
   components: {
-    Button: Button.extend({ defaultProps: { size: 'sm' }, styles: { label: { fontWeight: 500 } } }),
+    Button: Button.extend({ defaultProps: { size: 'xs' }, classNames: { root: 'button', section: 'button-section' } }),
     ActionIcon: ActionIcon.extend({ defaultProps: { variant: 'subtle', color: 'gray' } }),
+    SegmentedControl: SegmentedControl.extend({ classNames: { root: 'segments', indicator: 'segments-indicator', label: 'segments-label' }, defaultProps: { withItemsBorders: false } }),
     Popover: Popover.extend({ defaultProps: { transitionProps: { duration: 100 } } }),
     Modal: Modal.extend({ defaultProps: { transitionProps: { duration: 120 } } }),
     Tooltip: Tooltip.extend({ defaultProps: { openDelay: 300, transitionProps: { duration: 100 } } }),
@@ -44,5 +45,5 @@ export const cssVariables: CSSVariablesResolver = () => {
     '--mantine-primary-color-light': 'var(--accent-soft)',
     '--mantine-primary-color-light-color': 'var(--accent)',
   };
-  return { variables: {}, light: both, dark: { ...both, '--mantine-primary-color-contrast': '#14171c', '--mantine-color-white': '#14171c' } };
+  return { variables: {}, light: both, dark: { ...both, '--mantine-primary-color-contrast': '#14171c' } };
 };

@@ -9,8 +9,8 @@ import type { SceneNode } from '@/domain/map/scene';
 import { glyphOf } from './glyphs';
 
 const SVG = 'http://www.w3.org/2000/svg';
-const TEXT_LEFT = 36;
-const TEXT_SPACE = NODE_WIDTH - TEXT_LEFT - 12;
+const TEXT_LEFT = 35;
+const TEXT_SPACE = NODE_WIDTH - TEXT_LEFT - 11;
 
 /** Creates an SVG element with attributes, under a parent. */
 export function svg<Tag extends keyof SVGElementTagNameMap>(tag: Tag, attributes: Record<string, string | number>, parent?: Element): SVGElementTagNameMap[Tag] {
@@ -43,8 +43,8 @@ export class NodeElement {
     if (kind === 'Namespace') svg('rect', { class: 'behind', x: 5, y: 5, ...shape }, this.root);
     this.#body = svg('rect', { class: 'body', ...shape }, this.root);
     svg('path', { class: 'glyph', transform: `translate(13 ${NODE_HEIGHT / 2 - 8})`, d: glyphOf(kind) }, this.root);
-    this.#name = svg('text', { class: 'name', x: TEXT_LEFT, y: 21 }, this.root);
-    this.#sub = svg('text', { class: 'sub', x: TEXT_LEFT, y: 36 }, this.root);
+    this.#name = svg('text', { class: 'name', x: TEXT_LEFT, y: 22 }, this.root);
+    this.#sub = svg('text', { class: 'sub', x: TEXT_LEFT, y: 38 }, this.root);
     this.#badge = svg('g', { class: 'badge', transform: `translate(${NODE_WIDTH - 6} 4)` }, this.root);
     this.#title = svg('title', {}, this.root);
   }
@@ -56,8 +56,8 @@ export class NodeElement {
   /** Shows the node's present state; `isGhost` for one that has just vanished from the data. */
   show(node: SceneNode, scheme: Scheme, isGhost: boolean): void {
     const health = healthOf(node);
-    setText(this.#name, fitted(node.label, TEXT_SPACE, 'name'));
-    setText(this.#sub, fitted(isGhost ? 'gone' : subtitle(node), TEXT_SPACE, 'sub'));
+    showFitted(this.#name, node.label, 'name');
+    showFitted(this.#sub, isGhost ? 'gone' : subtitle(node), 'sub');
     setText(this.#title, node.label);
     setAttribute(this.root, 'aria-label', nodeSentence(node));
     setAttribute(this.root, 'data-state', isGhost ? 'ghost' : health.isIdle ? 'idle' : health.badge === null && health.bin < 2 ? 'calm' : 'loud');
@@ -106,26 +106,45 @@ function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
 
-const FONTS = { name: "600 12.5px 'Inter Variable', sans-serif", sub: "400 10.5px 'Inter Variable', sans-serif" };
-const fittedTexts = new Map<string, string>();
+const FONTS = { name: "600 13px 'Inter Variable', sans-serif", sub: "400 11px 'Inter Variable', sans-serif" };
+/** A text a little too long is set narrower; only one that is much too long is cut. */
+const MOST_SQUEEZED = 0.86;
 const MOST_FITTED = 5000;
+
+interface FittedText {
+  text: string;
+  squeezedTo: number | null;
+}
+
+const fittedTexts = new Map<string, FittedText>();
 let ruler: CanvasRenderingContext2D | null = null;
 
-/** The text, cut with an ellipsis where it would not fit. */
-function fitted(text: string, space: number, font: keyof typeof FONTS): string {
+function showFitted(element: Element, text: string, font: keyof typeof FONTS): void {
+  const fit = fitted(text, TEXT_SPACE, font);
+  setText(element, fit.text);
+  setAttribute(element, 'textLength', fit.squeezedTo === null ? null : String(fit.squeezedTo));
+  setAttribute(element, 'lengthAdjust', fit.squeezedTo === null ? null : 'spacingAndGlyphs');
+}
+
+function fitted(text: string, space: number, font: keyof typeof FONTS): FittedText {
   const key = `${font}|${text}`;
   const known = fittedTexts.get(key);
   if (known !== undefined) return known;
   ruler ??= document.createElement('canvas').getContext('2d');
-  let cut = text;
-  if (ruler !== null) {
-    ruler.font = FONTS[font];
-    while (cut.length > 4 && ruler.measureText(cut === text ? cut : `${cut}…`).width > space) cut = cut.slice(0, -1);
-  }
-  const result = cut === text ? text : `${cut.trimEnd()}…`;
   if (fittedTexts.size >= MOST_FITTED) fittedTexts.clear();
-  fittedTexts.set(key, result);
-  return result;
+  const made = ruler === null ? { text, squeezedTo: null } : fit(text, space, font, ruler);
+  fittedTexts.set(key, made);
+  return made;
+}
+
+function fit(text: string, space: number, font: keyof typeof FONTS, measure: CanvasRenderingContext2D): FittedText {
+  measure.font = FONTS[font];
+  const widthOf = (part: string): number => measure.measureText(part).width;
+  if (widthOf(text) <= space) return { text, squeezedTo: null };
+  if (widthOf(text) * MOST_SQUEEZED <= space) return { text, squeezedTo: space };
+  let cut = text;
+  while (cut.length > 4 && widthOf(`${cut}…`) * MOST_SQUEEZED > space) cut = cut.slice(0, -1);
+  return { text: `${cut.trimEnd()}…`, squeezedTo: Math.min(space, widthOf(`${cut}…`)) };
 }
 
 /** Widths change when the web font arrives. */

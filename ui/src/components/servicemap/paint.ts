@@ -1,6 +1,7 @@
 /** Paints rooms and edges on the canvas under the nodes. Called for every frame in which something moved. */
 
 import { duration, rate, share } from '@/domain/format';
+import { latencyBin } from '@/domain/latency';
 import { overlaps, type Rect } from '@/domain/map/geometry';
 import type { Frame } from '@/domain/map/layout';
 import type { Route } from '@/domain/map/routes';
@@ -37,7 +38,12 @@ export interface Camera {
 
 const DIMMED = 0.13;
 const STEPPED_BACK = 0.35;
+/** Among many edges the quiet ones step back a little, so that the others are seen. */
+const QUIET_IN_A_CROWD = 0.5;
+const CROWD = 60;
 const LABEL_ZOOM = 0.7;
+/** From this share of failing requests on, the badge is filled. */
+const LOUD_SHARE = 0.01;
 
 /** The curve of a route, without the stretch that its arrow head covers. */
 export function pathOf(route: Route, headLength: number): Path2D {
@@ -72,7 +78,12 @@ export function paint(context: CanvasRenderingContext2D, size: { width: number; 
 function alphaOf(each: PaintedEdge, picture: Picture): number {
   if (picture.dimmed.has(each.edge.id)) return DIMMED;
   if (picture.lit !== null && !picture.lit.has(each.edge.id)) return STEPPED_BACK;
-  return 1;
+  return isQuietInCrowd(each, picture) ? QUIET_IN_A_CROWD : 1;
+}
+
+function isQuietInCrowd(each: PaintedEdge, picture: Picture): boolean {
+  const isLit = picture.lit !== null || each.edge.id === picture.selected;
+  return !isLit && picture.edges.length > CROWD && each.edge.errors === 0 && latencyBin(quantileNs(each.edge, picture.quantile)) === 0;
 }
 
 function paintFrame(context: CanvasRenderingContext2D, frame: Frame, camera: Camera, palette: Palette): void {
@@ -129,13 +140,15 @@ function paintLabels(context: CanvasRenderingContext2D, each: PaintedEdge, pictu
     const figures = `${rate(each.edge.rate)} · ${duration(quantileNs(each.edge, picture.quantile))}`;
     pill(context, each.route.middle, figures, { fill: palette.panel, border: palette.line, text: palette.ink });
   } else if (each.edge.errors > 0) {
-    pill(context, each.route.middle, share(each.edge.errorRate), { fill: palette.bad, border: palette.bad, text: palette.onBad });
+    const isLoud = each.edge.errorRate >= LOUD_SHARE;
+    const colours = isLoud ? { fill: palette.bad, border: palette.bad, text: palette.onBad } : { fill: palette.panel, border: palette.line, text: palette.bad };
+    pill(context, each.route.middle, share(each.edge.errorRate), colours);
   }
 }
 
 function pill(context: CanvasRenderingContext2D, at: { x: number; y: number }, text: string, colours: { fill: string; border: string; text: string }): void {
   context.font = "600 10.5px 'Inter Variable', sans-serif";
-  const width = context.measureText(text).width + 12;
+  const width = context.measureText(text).width + 11;
   context.beginPath();
   context.roundRect(at.x - width / 2, at.y - 8.5, width, 17, 8.5);
   context.fillStyle = colours.fill;

@@ -46,7 +46,7 @@ export interface RendererEvents {
 
 /** Kept free around the content when fitting: the legend stands at the bottom. */
 const MARGIN = { top: 24, right: 32, bottom: 76, left: 32 };
-const SMALLEST_FIT = 0.5;
+const SMALLEST_FIT = 0.45;
 const LARGEST_FIT = 1.2;
 const ZOOM_STEP = 1.3;
 const HIT_REACH = 5;

@@ -1,12 +1,12 @@
 /** Sizes and rectangles of the map's world, in world units (one unit is one CSS pixel at zoom 1). */
 
-export const NODE_WIDTH = 212;
-export const NODE_HEIGHT = 48;
-export const NODE_GAP_X = 92;
+export const NODE_WIDTH = 204;
+export const NODE_HEIGHT = 50;
+export const NODE_GAP_X = 96;
 export const NODE_GAP_Y = 26;
 export const ROOM_PADDING = 22;
 export const ROOM_HEADER = 34;
-export const ROOM_GAP_X = 96;
+export const ROOM_GAP_X = 84;
 export const ROOM_GAP_Y = 30;
 
 export interface Point {

@@ -45,6 +45,8 @@ interface Block {
 }
 
 const SWEEPS = 10;
+/** A map up to this wide is readable on any screen, so its levels are never merged. */
+const ALWAYS_WIDE_ENOUGH = 2400;
 
 /** Lays out everything; `aspect` is width over height of the space to fill. */
 export function layOut(input: LayoutInput, aspect = 1.6): Layout {
@@ -111,7 +113,7 @@ function intoColumns(blocks: readonly Block[], between: readonly Call[], aspect:
   const area = blocks.reduce((sum, block) => sum + (block.width + ROOM_GAP_X) * (block.height + ROOM_GAP_Y), 0);
   const tallest = Math.max(...blocks.map((block) => block.height));
   const wanted = Math.max(tallest, Math.sqrt(area / aspect) * 1.1);
-  const columns = byLevel(blocks, level, squeezeFor(blocks, level, wanted * aspect * 1.4));
+  const columns = byLevel(blocks, level, squeezeFor(blocks, level, Math.max(wanted * aspect * 1.4, ALWAYS_WIDE_ENOUGH)));
   return columns.flatMap((column) => splitTall(column, wanted));
 }
 
@@ -119,7 +121,7 @@ function intoColumns(blocks: readonly Block[], between: readonly Call[], aspect:
 function squeezeFor(blocks: readonly Block[], level: ReadonlyMap<string, number>, width: number): number {
   const columns = byLevel(blocks, level, 1);
   const total = columns.reduce((sum, column) => sum + Math.max(...column.map((block) => block.width)) + ROOM_GAP_X, 0);
-  return columns.length > 3 && total > width ? Math.max(width / total, 2 / (columns.length - 1)) : 1;
+  return columns.length > 2 && total > width ? Math.max(width / total, 1 / (columns.length - 1)) : 1;
 }
 
 function byLevel(blocks: readonly Block[], level: ReadonlyMap<string, number>, squeeze: number): Block[][] {

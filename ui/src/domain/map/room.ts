@@ -35,7 +35,7 @@ function intoColumns(busy: readonly string[], own: readonly Call[], tied: Readon
     // Calls only out of the room: at its right edge, so that the call does not run past its neighbours.
     if (!tied.has(id) && outside.get(id)?.incoming === false) level.set(id, deepest);
   }
-  const most = Math.max(3, Math.ceil(Math.sqrt(busy.length * 1.2)));
+  const most = Math.max(3, Math.ceil(Math.sqrt(busy.length * 0.9)));
   const squeeze = deepest + 1 > most ? (most - 1) / deepest : 1;
   const columns: string[][] = [];
   for (const id of [...busy].sort()) {
@@ -47,7 +47,7 @@ function intoColumns(busy: readonly string[], own: readonly Call[], tied: Readon
 
 /** Breaks columns that would be much taller than the room is wide into neighbours. */
 function split(columns: readonly string[][], total: number): string[][] {
-  const tallest = Math.max(5, Math.ceil(Math.sqrt(total * 1.6)));
+  const tallest = Math.max(6, Math.ceil(Math.sqrt(total * 2)));
   return columns.flatMap((column) => {
     const parts = Math.ceil(column.length / tallest);
     const size = Math.ceil(column.length / parts);

@@ -5,7 +5,8 @@
  */
 
 import { groupBy } from '../grouping';
-import { NODE_HEIGHT, NODE_WIDTH, nodeRect, overlaps, type Point, type Rect } from './geometry';
+import { contains, NODE_HEIGHT, NODE_WIDTH, nodeRect, overlaps, type Point, type Rect } from './geometry';
+import type { Frame, Layout } from './layout';
 
 export interface RouteInput {
   id: string;
@@ -38,12 +39,17 @@ const CLEARANCE = 13;
 const LANE_STEP = 8;
 const SAMPLES = 14;
 const MOST_LANES = 6;
+/** How far a curve goes out of its way to leave other rooms alone. */
+const LONGEST_DETOUR = 130;
+const TITLE_CHARACTER_WIDTH = 7;
 
 /** Routes for all edges whose ends have a place. */
-export function routeAll(edges: readonly RouteInput[], centres: ReadonlyMap<string, Point>): Map<string, Route> {
+export function routeAll(edges: readonly RouteInput[], layout: Layout): Map<string, Route> {
+  const { centres, frames } = layout;
   const placed = edges.filter((edge) => centres.has(edge.source) && centres.has(edge.target));
   const ports = portOffsets(placed, centres);
   const obstacles = [...centres].map(([id, centre]) => ({ id, rect: nodeRect(centre) }));
+  const titles = frames.map(titleRect);
   const taken: Lane[] = [];
   const routes = new Map<string, Route>();
   for (const edge of [...placed].sort((a, b) => span(a, centres) - span(b, centres))) {
@@ -51,11 +57,15 @@ export function routeAll(edges: readonly RouteInput[], centres: ReadonlyMap<stri
     if (from === undefined || to === undefined) continue;
     const start = { x: from.x, y: from.y + (ports.get(`${edge.id}>out`) ?? 0) };
     const end = { x: to.x, y: to.y + (ports.get(`${edge.id}>in`) ?? 0) };
-    const others = obstacles.filter((each) => each.id !== edge.source && each.id !== edge.target).map((each) => each.rect);
-    routes.set(edge.id, finish(routeOne(edge, { start, end }, others, taken)));
+    const nodes = obstacles.filter((each) => each.id !== edge.source && each.id !== edge.target).map((each) => each.rect);
+    const rooms = frames.filter((frame) => !contains(frame, from) && !contains(frame, to));
+    routes.set(edge.id, finish(routeOne(edge, { start, end }, { nodes: [...nodes, ...titles], rooms }, taken)));
   }
   return routes;
 }
+
+/** Where a room's name stands. */
+const titleRect = (frame: Frame): Rect => ({ x: frame.x + 12, y: frame.y + 8, width: frame.room.length * TITLE_CHARACTER_WIDTH + 8, height: 18 });
 
 const span = (edge: RouteInput, centres: ReadonlyMap<string, Point>): number =>
   Math.abs((centres.get(edge.source)?.x ?? 0) - (centres.get(edge.target)?.x ?? 0));
@@ -99,13 +109,20 @@ interface Ends {
   end: Point;
 }
 
-function routeOne(edge: RouteInput, ends: Ends, obstacles: readonly Rect[], taken: Lane[]): Point[][] {
+/** What a curve must not run through, and the rooms of others, which it would rather not. */
+interface Obstacles {
+  nodes: readonly Rect[];
+  rooms: readonly Rect[];
+}
+
+function routeOne(edge: RouteInput, ends: Ends, obstacles: Obstacles, taken: Lane[]): Point[][] {
   if (edge.source === edge.target) return selfLoop(ends.start);
   const way = wayOf(ends.start, ends.end);
   if (way === 'around') return bulge(ends);
   if (way === 'forward') return throughGaps(ends, obstacles, taken);
   const mirror = (point: Point): Point => ({ x: -point.x, y: point.y });
-  const flipped = obstacles.map((rect) => ({ ...rect, x: -rect.x - rect.width }));
+  const flip = (rects: readonly Rect[]): Rect[] => rects.map((rect) => ({ ...rect, x: -rect.x - rect.width }));
+  const flipped = { nodes: flip(obstacles.nodes), rooms: flip(obstacles.rooms) };
   const mirrored: Lane[] = taken.map((lane) => ({ from: -lane.to, to: -lane.from, y: lane.y }));
   const known = mirrored.length;
   const pieces = throughGaps({ start: mirror(ends.start), end: mirror(ends.end) }, flipped, mirrored);
@@ -127,18 +144,31 @@ function bulge(ends: Ends): Point[][] {
 }
 
 /** Left to right from the source's right side, with lanes where nodes are in the way. */
-function throughGaps(ends: Ends, obstacles: readonly Rect[], taken: Lane[]): Point[][] {
+function throughGaps(ends: Ends, obstacles: Obstacles, taken: Lane[]): Point[][] {
   const start = { x: ends.start.x + NODE_WIDTH / 2, y: ends.start.y };
   const end = { x: ends.end.x - NODE_WIDTH / 2 - TIP_GAP, y: ends.end.y };
-  const between = obstacles.filter((rect) => rect.x < end.x && rect.x + rect.width > start.x);
-  let lanes: Lane[] = [];
-  for (let round = 0; round < MOST_LANES; round += 1) {
-    const hit = firstHit(pieces(start, end, lanes), between);
-    if (hit === null) break;
-    lanes = withLane(lanes, hit, { start, end }, between, taken);
-  }
+  const between = (rects: readonly Rect[]): Rect[] => rects.filter((rect) => rect.x < end.x && rect.x + rect.width > start.x);
+  const nodes = between(obstacles.nodes);
+  const around = lanesAround({ start, end }, [...nodes, ...between(obstacles.rooms)], taken);
+  const lanes = around !== null && isShortDetour(around, { start, end }) ? around : (lanesAround({ start, end }, nodes, taken) ?? []);
   taken.push(...lanes);
   return pieces(start, end, lanes);
+}
+
+/** The lanes that lead past all obstacles; null where so many would be needed that it is no longer a curve. */
+function lanesAround(ends: Ends, obstacles: readonly Rect[], taken: readonly Lane[]): Lane[] | null {
+  let lanes: Lane[] = [];
+  for (let round = 0; round < MOST_LANES; round += 1) {
+    const hit = firstHit(pieces(ends.start, ends.end, lanes), obstacles);
+    if (hit === null) return lanes;
+    lanes = withLane(lanes, hit, ends, obstacles, taken);
+  }
+  return firstHit(pieces(ends.start, ends.end, lanes), obstacles) === null ? lanes : null;
+}
+
+function isShortDetour(lanes: readonly Lane[], { start, end }: Ends): boolean {
+  const [top, bottom] = [Math.min(start.y, end.y) - LONGEST_DETOUR, Math.max(start.y, end.y) + LONGEST_DETOUR];
+  return lanes.every((lane) => lane.y > top && lane.y < bottom);
 }
 
 function pieces(start: Point, end: Point, lanes: readonly Lane[]): Point[][] {

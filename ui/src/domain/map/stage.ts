@@ -48,7 +48,7 @@ export function advance(previous: Stage | null, scene: Scene, options: StageOpti
   if (previous !== null && sameStructure(previous, scene)) return { ...previous, scene, ghosts, isFresh: false };
   const layout = place(base.layout, input);
   const newcomers = (previous?.newcomers ?? 0) + input.nodes.filter((node) => !base.layout.centres.has(node.id)).length;
-  return { scene, layout, ghosts, made: base.made, newcomers, routes: routeAll(scene.edges, layout.centres), isFresh: previous === null };
+  return { scene, layout, ghosts, made: base.made, newcomers, routes: routeAll(scene.edges, layout), isFresh: previous === null };
 }
 
 /** A new layout from nothing: the first one, and what "Tidy up" asks for. */
@@ -57,7 +57,7 @@ export function freshStage(scene: Scene, aspect: number): Stage {
   return {
     scene,
     layout,
-    routes: routeAll(scene.edges, layout.centres),
+    routes: routeAll(scene.edges, layout),
     ghosts: new Map(),
     made: { calls: scene.edges.length, nodes: scene.nodes.length },
     newcomers: 0,

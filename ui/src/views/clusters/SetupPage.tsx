@@ -1,7 +1,7 @@
 /** How to connect a cluster: commands ready to copy, then the wait for its first data. */
 
 import { Button, Loader, Skeleton, Tabs } from '@mantine/core';
-import { IconCircleCheckFilled } from '@tabler/icons-react';
+import { IconAlertTriangle, IconCircleCheckFilled } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import type { ClusterSetup } from '@/api/client';
@@ -74,13 +74,18 @@ function Instructions({ cluster }: { cluster: ClusterSetup }) {
   );
 }
 
+function Sign({ state }: { state: ClusterSetup['state'] }) {
+  if (state === 'connected') return <IconCircleCheckFilled size={22} color="var(--good)" />;
+  return state === 'silent' ? <IconAlertTriangle size={20} color="var(--warn)" /> : <Loader size={18} />;
+}
+
 /** Waits with the user: turns by itself when the first data is there. */
 function Arrival({ cluster }: { cluster: ClusterSetup }) {
   const now = useNow();
   const isConnected = cluster.state === 'connected';
   return (
     <section className="card arrival" aria-label="State of the connection" aria-live="polite">
-      {isConnected ? <IconCircleCheckFilled size={22} color="var(--good)" /> : <Loader size={18} />}
+      <Sign state={cluster.state} />
       <div>
         <b>{isConnected ? 'Connected' : cluster.state === 'silent' ? 'Silent' : 'Waiting for the first data'}</b>
         <div className="dim">

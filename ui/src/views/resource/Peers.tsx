@@ -66,8 +66,7 @@ function PeerRows({ peer, total, own, direction }: { peer: Peer; total: number; 
           <Link to="/clusters/$clusterId/map" params={{ clusterId: cluster }} search={cleaned({ ...range, node: peer.peer.id })} className="peer-name">
             {peer.peer.name}
           </Link>
-          <span className="faint">
-            {' '}
+          <span className="peer-via">
             {protocolName(peer.protocol)}
             {via}
           </span>

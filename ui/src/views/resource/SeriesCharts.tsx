@@ -36,5 +36,5 @@ export function TrafficChart({ series, scheme, group }: Props) {
     const all: Line = { label: 'requests', values: series.rate, colour: '--series-1', isMain: true };
     return failing.some((value) => (value ?? 0) > 0) ? [all, { label: 'errors', values: failing, colour: '--bad' }] : [all];
   }, [series]);
-  return <TimeSeriesChart title="Requests per second" timesMs={series.times_ms} lines={lines} format={rate} group={group} scheme={scheme} height={92} onRange={useZoom()} />;
+  return <TimeSeriesChart title="Requests per second" timesMs={series.times_ms} lines={lines} format={rate} group={group} scheme={scheme} onRange={useZoom()} />;
 }

@@ -12,6 +12,15 @@ export function NotFound() {
   );
 }
 
+/** The address names a cluster that does not exist, or no longer. */
+export function UnknownCluster({ id }: { id: string }) {
+  return (
+    <Notice title="There is no such cluster" action={<Button variant="default" component={Link} to="/clusters">See all clusters</Button>}>
+      The address names the cluster <span className="mono">{id}</span>, which does not exist, or no longer.
+    </Notice>
+  );
+}
+
 export function PageFailure({ error, reset }: ErrorComponentProps) {
   const router = useRouter();
   const retry = (): void => {

@@ -2,14 +2,19 @@
 
 import { Tooltip } from '@mantine/core';
 import { IconList, IconServer2, IconTopologyStar3 } from '@tabler/icons-react';
+import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import type { ComponentType } from 'react';
 import { useClusterId, useRangeQuery } from '@/state/address';
+import { clustersQuery } from '@/state/queries';
 import { lastCluster } from '@/state/remembered';
 import { SchemeToggle } from './SchemeToggle';
 
 export function Rail() {
-  const cluster = useClusterId() || (lastCluster() ?? '');
+  const here = useClusterId();
+  const { data } = useQuery({ ...clustersQuery(), select: ({ items }) => items.map((each) => each.id), notifyOnChangeProps: ['data'] });
+  // Outside any cluster the links lead to the one that was open last, as long as it exists.
+  const cluster = here !== '' ? here : (data?.find((id) => id === lastCluster()) ?? data?.[0] ?? '');
   const range = useRangeQuery();
   return (
     <nav className="rail" aria-label="Pages">

@@ -1,11 +1,14 @@
 /** The frame around every page: rail, top bar, the page itself, and the quality of the data at the bottom. */
 
+import { useQuery } from '@tanstack/react-query';
 import { Outlet } from '@tanstack/react-router';
 import { useEffect } from 'react';
 import { isLive } from '@/domain/range';
 import { useClusterId, useRange } from '@/state/address';
 import { useLiveFeed } from '@/state/live';
+import { clustersQuery } from '@/state/queries';
 import { rememberCluster } from '@/state/remembered';
+import { UnknownCluster } from './Fallbacks';
 import { Rail } from './Rail';
 import { StatusStrip } from './StatusStrip';
 import { TopBar } from './TopBar';
@@ -14,7 +17,8 @@ import './shell.css';
 export function Shell() {
   const cluster = useClusterId();
   const range = useRange();
-  const feed = useLiveFeed(cluster, isLive(range));
+  const { data: isUnknown } = useQuery({ ...clustersQuery(), select: ({ items }) => cluster !== '' && !items.some((each) => each.id === cluster), notifyOnChangeProps: ['data'] });
+  const feed = useLiveFeed(cluster, isLive(range) && isUnknown !== true);
   useEffect(() => {
     if (cluster !== '') rememberCluster(cluster);
   }, [cluster]);
@@ -26,7 +30,7 @@ export function Shell() {
       <Rail />
       <TopBar />
       <main id="content" tabIndex={-1} className="content">
-        <Outlet />
+        {isUnknown ? <UnknownCluster id={cluster} /> : <Outlet />}
       </main>
       <StatusStrip feed={feed} />
     </div>
