@@ -6,8 +6,6 @@ import os
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
@@ -17,6 +15,7 @@ from osmia.agent.entities.conntrack import Conntrack
 from osmia.agent.entities.hosts import local_addresses
 from osmia.model.errors import UnavailableError
 from osmia.model.request import Address
+from tests.agent.entities.network import CLIENT, SERVER, Node, connect, make_node, say
 from tests.agent.entities.waiting import until
 
 pytestmark = [
@@ -25,98 +24,11 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces: needs root"),
 ]
 
-_RULES = """
-table inet osmia_test {
- chain prerouting {
-  type nat hook prerouting priority -100
-  ip daddr 10.96.0.20 tcp dport 80 dnat ip to 10.9.0.1:8080
-  ip6 daddr fd00:96::20 tcp dport 80 dnat ip6 to [fd00:9::1]:8080
-  ip daddr 10.96.0.21 tcp dport 80 dnat ip to 10.9.0.2:8080
- }
- chain postrouting {
-  type nat hook postrouting priority 100
-  ct status dnat ip saddr 10.9.0.2 ip daddr 10.9.0.2 masquerade
- }
-}
-"""
-_SERVER = """
-import socket
-server = socket.create_server(("::", 8080), family=socket.AF_INET6, dualstack_ipv6=True)
-print("up", flush=True)
-held = []
-while True:
-    connection, peer = server.accept()
-    held.append(connection)
-    print(*peer[:2], flush=True)
-"""
-_CLIENT = """
-import socket, sys
-held = []
-for line in sys.stdin:
-    ip, port = line.split()
-    held.append(socket.create_connection((ip, int(port)), timeout=10))
-    print(*held[-1].getsockname()[:2], flush=True)
-"""
-
-
-@dataclass
-class _Node:
-    """A node's namespace with translation, and a pod's namespace behind it."""
-
-    node: str
-    pod: str
-    processes: list[subprocess.Popen[str]] = field(default_factory=list)
-
-    @property
-    def path(self) -> Path:
-        return Path("/run/netns") / self.node
-
-    def start(self, namespace: str, program: str) -> subprocess.Popen[str]:
-        command = ["ip", "netns", "exec", namespace, "python3", "-c", program]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.processes.append(process)
-        return process
-
-
-@contextmanager
-def _node() -> Iterator[_Node]:
-    made = _Node(f"osmia-n{os.getpid()}", f"osmia-p{os.getpid()}")
-    with ExitStack() as undo:
-        for name in (made.node, made.pod):
-            subprocess.run(["ip", "netns", "add", name], check=True)
-            undo.callback(subprocess.run, ["ip", "netns", "del", name], check=True)
-        for command in _LINKS.format(node=made.node, pod=made.pod).strip().splitlines():
-            subprocess.run(command.split(), check=True)
-        for key in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding", "net.ipv4.conf.all.route_localnet"):
-            subprocess.run(["ip", "netns", "exec", made.node, "sysctl", "-qw", f"{key}=1"], check=True)
-        subprocess.run(["ip", "netns", "exec", made.node, "nft", "-f", "-"], input=_RULES, text=True, check=True)
-        try:
-            yield made
-        finally:
-            for process in made.processes:
-                process.kill()
-                process.communicate()
-
-
-_LINKS = """
-ip -n {node} link set lo up
-ip -n {pod} link set lo up
-ip -n {node} link add v0 type veth peer name v1 netns {pod}
-ip -n {node} addr add 10.9.0.1/24 dev v0
-ip -n {node} addr add fd00:9::1/64 dev v0 nodad
-ip -n {node} link set v0 up
-ip -n {pod} addr add 10.9.0.2/24 dev v1
-ip -n {pod} addr add fd00:9::2/64 dev v1 nodad
-ip -n {pod} link set v1 up
-ip -n {pod} route add default via 10.9.0.1
-ip -n {pod} -6 route add default via fd00:9::1
-"""
-
 
 @pytest.fixture
-def node() -> Iterator[_Node]:
+def node() -> Iterator[Node]:
     """Two namespaces joined by a link, with two virtual addresses translated on the node."""
-    with _node() as made:
+    with make_node() as made:
         yield made
 
 
@@ -126,33 +38,19 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def _say(process: subprocess.Popen[str], line: str = "") -> list[str]:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    if line:
-        process.stdin.write(line + "\n")
-        process.stdin.flush()
-    return process.stdout.readline().split()
-
-
-def _connect(client: subprocess.Popen[str], server: Address) -> Address:
-    ip, port = _say(client, f"{server.ip} {server.port}")
-    return Address(ip, int(port))
-
-
 _V4, _V6 = Address("10.96.0.20", 80), Address("fd00:96::20", 80)
 
 
-def _served(node: _Node) -> subprocess.Popen[str]:
-    server = node.start(node.node, _SERVER)
-    assert _say(server) == ["up"]
-    return node.start(node.pod, _CLIENT)
+def _served(node: Node) -> subprocess.Popen[str]:
+    server = node.start(node.node, SERVER)
+    assert say(server) == ["up"]
+    return node.start(node.pod, CLIENT)
 
 
-async def test_dump_finds_older_connections(node: _Node) -> None:
+async def test_dump_finds_older_connections(node: Node) -> None:
     """Connections from before the start are known after the dump, both families, with no question asked."""
     client = _served(node)
-    locals_ = [_connect(client, server) for server in (_V4, _V6)]
+    locals_ = [connect(client, server) for server in (_V4, _V6)]
 
     with Conntrack(node.path) as conntrack:
         await conntrack.dump()
@@ -162,7 +60,7 @@ async def test_dump_finds_older_connections(node: _Node) -> None:
     assert conntrack.statistics().get("asked", 0) == 0
 
 
-async def test_events_tell_new_connections(node: _Node) -> None:
+async def test_events_tell_new_connections(node: Node) -> None:
     """A connection opened while following is known from its event; its end is taken in as well."""
     client = _served(node)
     now = [0.0]
@@ -170,21 +68,21 @@ async def test_events_tell_new_connections(node: _Node) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(conntrack.run)
             await until(lambda: conntrack.counters["dumps"] == 1)
-            local = _connect(client, _V4)
+            local = connect(client, _V4)
             await until(lambda: conntrack.statistics()["flows"] == 1)
             found = conntrack.translate(local, _V4)
             await anyio.run_process(["ip", "netns", "exec", node.node, "conntrack", "-F"])
             await until(lambda: conntrack.counters["events"] >= 2)
             still = conntrack.statistics()["flows"]
             now[0] += 60
-            _connect(client, _V6)
+            connect(client, _V6)
             await until(lambda: conntrack.translate(local, _V4) is None)
             group.cancel_scope.cancel()
 
     assert (found, still) == (Address("10.9.0.1", 8080), 1)
 
 
-async def test_lost_events_are_counted_and_made_good(node: _Node) -> None:
+async def test_lost_events_are_counted_and_made_good(node: Node) -> None:
     """When the kernel has to drop events that is counted, and another dump brings what they would have told."""
     client = _served(node)
     with Conntrack(node.path) as conntrack:
@@ -194,7 +92,7 @@ async def test_lost_events_are_counted_and_made_good(node: _Node) -> None:
             group.start_soon(conntrack.run)
             await until(lambda: conntrack.counters["dumps"] == 1)
             for _ in range(50):
-                _connect(client, _V4)
+                connect(client, _V4)
             await until(lambda: conntrack.statistics()["flows"] == 50)
             group.cancel_scope.cancel()
 
@@ -202,7 +100,7 @@ async def test_lost_events_are_counted_and_made_good(node: _Node) -> None:
     assert conntrack.counters["dumps"] == conntrack.counters["overruns"] + 1
 
 
-async def test_untranslated_connections_are_not_heard_of(node: _Node) -> None:
+async def test_untranslated_connections_are_not_heard_of(node: Node) -> None:
     """The kernel keeps events of connections that nobody rewrites to itself."""
     client = _served(node)
     with Conntrack(node.path) as conntrack:
@@ -210,20 +108,20 @@ async def test_untranslated_connections_are_not_heard_of(node: _Node) -> None:
             group.start_soon(conntrack.run)
             await until(lambda: conntrack.counters["dumps"] == 1)
             for _ in range(5):
-                _connect(client, Address("10.9.0.1", 8080))
-            _connect(client, _V4)
+                connect(client, Address("10.9.0.1", 8080))
+            connect(client, _V4)
             await until(lambda: conntrack.statistics()["flows"] == 1)
             group.cancel_scope.cancel()
 
     assert conntrack.counters["events"] == 1
 
 
-async def test_missed_connection_is_asked_for_once(node: _Node) -> None:
+async def test_missed_connection_is_asked_for_once(node: Node) -> None:
     """What neither dump nor event told is asked of the kernel; a second look costs nothing."""
     client = _served(node)
     with Conntrack(node.path) as conntrack:
-        local = _connect(client, _V4)
-        direct = _connect(client, Address("10.9.0.1", 8080))
+        local = connect(client, _V4)
+        direct = connect(client, Address("10.9.0.1", 8080))
 
         found = [conntrack.translate(local, _V4) for _ in range(2)]
         untranslated = [conntrack.translate(direct, Address("10.9.0.1", 8080)) for _ in range(2)]
@@ -234,14 +132,14 @@ async def test_missed_connection_is_asked_for_once(node: _Node) -> None:
     assert conntrack.counters["asked"] == 3
 
 
-async def test_hairpin_tells_both_ends(node: _Node) -> None:
+async def test_hairpin_tells_both_ends(node: Node) -> None:
     """A pod that reaches itself through its Service: the server sees the node, the origin is known."""
-    server = node.start(node.pod, _SERVER)
-    assert _say(server) == ["up"]
-    client = node.start(node.pod, _CLIENT)
+    server = node.start(node.pod, SERVER)
+    assert say(server) == ["up"]
+    client = node.start(node.pod, CLIENT)
     virtual = Address("10.96.0.21", 80)
-    local = _connect(client, virtual)
-    seen_ip, seen_port = _say(server)
+    local = connect(client, virtual)
+    seen_ip, seen_port = say(server)
 
     with Conntrack(node.path) as conntrack:
         await conntrack.dump()
@@ -253,10 +151,10 @@ async def test_hairpin_tells_both_ends(node: _Node) -> None:
     assert origin == local
 
 
-async def test_flows_are_bounded(node: _Node) -> None:
+async def test_flows_are_bounded(node: Node) -> None:
     """Beyond its limit the oldest connections go and are counted; asking brings them back."""
     client = _served(node)
-    locals_ = [_connect(client, _V4) for _ in range(12)]
+    locals_ = [connect(client, _V4) for _ in range(12)]
 
     with Conntrack(node.path, limit=10) as conntrack:
         await conntrack.dump()
@@ -273,7 +171,7 @@ def test_namespace_that_is_not_there_is_a_reason() -> None:
         Conntrack(Path("/run/netns/none")).__enter__()
 
 
-def test_own_addresses_of_a_namespace(node: _Node) -> None:
+def test_own_addresses_of_a_namespace(node: Node) -> None:
     """Every address of the node's interfaces, loopback included, and none of the pod's."""
     found = local_addresses(node.path)
 
