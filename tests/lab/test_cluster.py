@@ -15,7 +15,7 @@ import pytest
 
 from osmia.lab.client import LabClient
 from osmia.lab.cluster import Cluster
-from osmia.lab.runtime.cgroup import find_root
+from osmia.lab.host import cgroup_root
 from osmia.model.errors import ConfigError, LabError
 
 pytestmark = [pytest.mark.lab, pytest.mark.anyio, pytest.mark.timeout(60)]
@@ -141,7 +141,7 @@ async def test_processes_are_in_cgroups_as_on_a_real_node(lab: Cluster, web: lis
     container_id = status_of(lab, web[0])["containerID"].removeprefix("containerd://")
     slices = f"/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod{uid}.slice"
     assert path == f"{slices}/cri-containerd-{container_id}.scope"
-    assert len(list(find_root().joinpath(slices[1:]).glob("cri-containerd-*.scope"))) == 2  # pause has its own
+    assert len(list(cgroup_root().joinpath(slices[1:]).glob("cri-containerd-*.scope"))) == 2  # pause has its own
 
 
 async def test_a_container_has_namespaces_of_its_own(lab: Cluster, web: list[Object], inside: Any) -> None:  # noqa: ANN401
@@ -314,11 +314,11 @@ async def test_a_host_network_pod_lives_in_the_nodes_namespaces(lab: Cluster, ec
     (pod,) = lab.pods("default", "hostnet")
 
     (pid,) = lab.process_ids(pod).values()
+    await until(lambda: Path(f"/proc/{pid}/root/proc/{pid}/comm").read_text() == "sleep\n")
     said = await inside(pod, sys.executable, "-S", "-c", FETCH, f"http://{lab.address_of('default', 'web')}/")
 
     assert pod["status"]["podIP"] == str(lab.plan.node)
     assert Path(f"/proc/{pid}/ns/net").stat().st_ino == lab.namespace_path.stat().st_ino
-    assert Path(f"/proc/{pid}/root/proc/{pid}/comm").read_text() == "sleep\n"
     assert said.split()[1] == str(lab.plan.node)
 
 
@@ -347,11 +347,11 @@ async def test_termination_is_graceful_then_forced(lab: Cluster, echo: Echo) -> 
     """A container may finish on SIGTERM; one that will not is killed when the grace is over."""
     shell = "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done"
     lab.api.create("deployments", echo("polite", command=["sh", "-c", shell], readinessProbe=None))
-    stubborn = echo("stubborn", command=["sh", "-c", "trap '' TERM; sleep infinity"], readinessProbe=None)
+    stubborn = echo("stubborn", command=["sh", "-c", "trap '' TERM; echo up; sleep infinity"], readinessProbe=None)
     lab.api.create("deployments", stubborn)
     await until(lambda: lab.progress().is_done)
-    (polite,) = lab.pods("default", "polite")
-    await until(lambda: lab.log_files(polite)[0].read_text() == "up\n")
+    (polite,), (deaf,) = lab.pods("default", "polite"), lab.pods("default", "stubborn")
+    await until(lambda: all(lab.log_files(pod)[0].read_text() == "up\n" for pod in (polite, deaf)))
 
     with lab.log_files(polite)[0].open() as log:
         began = anyio.current_time()

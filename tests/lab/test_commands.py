@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from osmia.lab.runtime.cgroup import find_root
+from osmia.lab.host import cgroup_root
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(120)]
 
@@ -72,7 +72,7 @@ class Traces:
         self.processes = self._processes()
 
     def _processes(self) -> list[int]:
-        paths = [path for uid in self.uids for path in find_root().rglob(f"*pod{uid.replace('-', '_')}.slice")]
+        paths = [path for uid in self.uids for path in cgroup_root().rglob(f"*pod{uid.replace('-', '_')}.slice")]
         return [int(pid) for path in paths for procs in path.rglob("cgroup.procs") for pid in procs.read_text().split()]
 
     def left(self) -> dict[str, object]:
@@ -87,7 +87,7 @@ class Traces:
             ],
             "mounts": [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if self.name in line],
             "cgroups": [
-                str(path) for uid in self.uids for path in find_root().rglob(f"*pod{uid.replace('-', '_')}.slice")
+                str(path) for uid in self.uids for path in cgroup_root().rglob(f"*pod{uid.replace('-', '_')}.slice")
             ],
             "processes": [pid for pid in (*self.processes, self.state["pid"]) if _is_running(pid)],
             "files": Path(f"/run/osmia-lab/{self.name}").exists(),
@@ -244,3 +244,11 @@ def test_a_program_that_fails_to_start_is_reported(name: str, tmp_path: Path) ->
     said = osmia("up", "--apply", str(path), "--ready-timeout-s", "2", name=name, fails=True)
 
     assert "no image 'osmia/nothing'" in said
+
+
+def test_a_lab_that_cannot_start_leaves_nothing(name: str) -> None:
+    """A bad setting is told by the command, and no file stays."""
+    said = osmia("up", "--pod-cidr", "10.0.0.0/33", name=name, fails=True)
+
+    assert "pod_cidr" in said
+    assert not Path(f"/run/osmia-lab/{name}").exists()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from osmia.lab.apiserver import ApiError, ApiServer, DeletionOptions
 from osmia.lab.controllers.deployments import Deployments, next_sizes
+from osmia.lab.controllers.loop import Key, Reconciler, own_key
 from osmia.lab.controllers.replicasets import ReplicaSets
 from osmia.lab.controllers.scheduler import Scheduler
 from osmia.lab.controllers.services import Claims, Services
@@ -290,3 +291,22 @@ async def test_every_roll_out_ends_and_keeps_its_limits(
             break
 
     assert sizes == {"old": 0, "new": replicas}
+
+
+async def test_an_object_that_breaks_a_controller_does_not_stop_it(api: ApiServer) -> None:
+    """The key that fails is tried again; all others are served meanwhile."""
+    tried: list[str] = []
+
+    async def reconcile(key: Key) -> None:
+        tried.append(key[1])
+        if key[1] == "odd":
+            raise KeyError("spec")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(Reconciler("test", api, reconcile, {"configmaps": own_key}).run)
+        for name in ("odd", "even"):
+            api.create("configmaps", {"metadata": {"name": name}})
+        await until(lambda: tried.count("odd") >= 2 and "even" in tried)
+        tasks.cancel_scope.cancel()
+
+    assert tried.count("even") == 1

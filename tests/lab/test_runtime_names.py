@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from osmia.lab.host import cgroup_root
 from osmia.lab.kubelet.probe import parse_probe
-from osmia.lab.runtime.cgroup import container_cgroup, find_root, pod_cgroup
+from osmia.lab.runtime.cgroup import container_cgroup, pod_cgroup
 from osmia.lab.runtime.images import launch_of
 from osmia.lab.runtime.script import Mount, RootFilesystem, container_script, visible_mounts
 from osmia.model.errors import LabError
@@ -74,9 +75,9 @@ def test_the_version_two_tree_is_found_on_a_hybrid_host() -> None:
     """The mount of type cgroup2 counts, wherever it is."""
     mounts = "cgroup /sys/fs/cgroup/cpu cgroup rw 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n"
 
-    assert find_root(mounts) == Path("/sys/fs/cgroup/unified")
+    assert cgroup_root(mounts) == Path("/sys/fs/cgroup/unified")
     with pytest.raises(LabError, match="mount -t cgroup2"):
-        find_root("proc /proc proc rw 0 0\n")
+        cgroup_root("proc /proc proc rw 0 0\n")
 
 
 def test_a_container_sees_the_topmost_mounts_of_the_machine(tmp_path: Path) -> None:

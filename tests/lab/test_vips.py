@@ -9,6 +9,8 @@ import dns.flags
 import dns.message
 import dns.rcode
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from osmia.lab.network.dns import NameServer, zone_of
 from osmia.lab.network.vips import Backend, render, vips_of
@@ -136,6 +138,14 @@ def test_what_is_no_question_gets_no_answer(names: NameServer) -> None:
     assert names.answer(b"\x00\x01garbage") is None
     assert names.answer(answer) is None
     assert names.refused == 2
+
+
+@given(st.binary(max_size=300))
+def test_no_datagram_upsets_the_name_server(message: bytes) -> None:
+    """Whatever comes in, the answer is a message or nothing."""
+    reply = NameServer().answer(message)
+
+    assert reply is None or dns.message.from_wire(reply)
 
 
 def test_an_answer_too_large_for_udp_is_truncated(names: NameServer) -> None:

@@ -28,7 +28,7 @@ from osmia.lab.controllers.replicasets import ReplicaSets
 from osmia.lab.controllers.scheduler import Scheduler
 from osmia.lab.controllers.services import Claims, Services
 from osmia.lab.controllers.sets import DaemonSets, StatefulSets
-from osmia.lab.host import require_host
+from osmia.lab.host import cgroup_root, require_host
 from osmia.lab.kubelet.kubelet import Kubelet
 from osmia.lab.kubelet.resolve import NodeFacts
 from osmia.lab.manifest import parse_manifest, plural_of
@@ -36,7 +36,6 @@ from osmia.lab.network.dns import NameServer
 from osmia.lab.network.node import NodeSockets, used_networks
 from osmia.lab.network.plan import AddressPlan, choose_plan
 from osmia.lab.readiness import WORKLOADS, Progress, progress_of
-from osmia.lab.runtime import cgroup
 from osmia.lab.runtime.sandbox import Runtime
 from osmia.lab.state import LabDirectory, LabState, clean, started_at, take_down
 from osmia.model.errors import LabError
@@ -99,7 +98,7 @@ class Cluster:
         certificate = await run_sync(_make_certificate, directory, plan)
         sockets = await stack.enter_async_context(NodeSockets(network))
         node = _node_facts(state, directory, token, certificate)
-        runtime = Runtime(pods=directory.pods, cgroup_root=cgroup.find_root(), network=network)
+        runtime = Runtime(pods=directory.pods, cgroup_root=cgroup_root(), network=network)
         kubelet = Kubelet(api, node=node, runtime=runtime, sockets=sockets, pods=directory.pods)
         api.log_source = kubelet.logs
         served = await stack.enter_async_context(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 import anyio
 
 from osmia.model.errors import LabError
 
-__all__ = ["PACKAGES", "require_host", "require_program", "run"]
+__all__ = ["PACKAGES", "PATH", "cgroup_root", "require_host", "require_program", "run"]
 
 PACKAGES = {
     "ip": "iproute2",
@@ -32,14 +34,14 @@ PACKAGES = {
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Search path of the lab's commands and of its containers."""
 
-_NEEDED = ("ip", "nft", "nsenter", "unshare", "setpriv", "pivot_root", "mount", "umount")
+_NEEDED = ("ip", "nft", "nsenter", "unshare", "setpriv", "pivot_root", "mount", "umount", "openssl")
 
 
 def require_host() -> None:
     """Refuse a machine that cannot carry a lab.
 
     Raises:
-        LabError: not root, or a program is missing; says what for and what to install.
+        LabError: not root, a program is missing, or the kernel refuses; says what for and what to do.
     """
     if os.geteuid() != 0:
         raise LabError(
@@ -48,6 +50,24 @@ def require_host() -> None:
         )
     for program in _NEEDED:
         require_program(program)
+    cgroup_root()
+    tried = subprocess.run(["unshare", "--net", "--mount", "true"], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        remedy = "in a container, run it privileged"
+        raise LabError(f"this machine lets root make no namespaces: {tried.stderr.strip()}", remedy=remedy)
+
+
+def cgroup_root(mounts: str | None = None) -> Path:
+    """Where the version 2 tree of control groups is mounted (pure or hybrid host).
+
+    Raises:
+        LabError: it is mounted nowhere.
+    """
+    for line in (mounts or Path("/proc/self/mounts").read_text()).splitlines():
+        _, point, kind, *_ = line.split()
+        if kind == "cgroup2":
+            return Path(point)
+    raise LabError("cgroup v2 is not mounted", remedy="mount -t cgroup2 none /sys/fs/cgroup/unified")
 
 
 def require_program(name: str, *, extra_path: str = "") -> str:

@@ -15,7 +15,7 @@ from osmia.lab.config import LabConfig, check_name
 from osmia.lab.daemon import DaemonOrder
 from osmia.lab.host import require_host
 from osmia.lab.readiness import Progress
-from osmia.lab.state import LabDirectory, LabState
+from osmia.lab.state import LabDirectory, LabState, take_down
 from osmia.model.errors import LabError
 
 __all__ = ["apply_manifest", "start_daemon", "wait_ready"]
@@ -23,6 +23,7 @@ __all__ = ["apply_manifest", "start_daemon", "wait_ready"]
 _POLL_S = 0.05
 _PROGRESS_S = 0.2
 _START_TIMEOUT_S = 20.0
+_END_TIMEOUT_S = 10.0
 
 
 async def start_daemon(config: LabConfig, *, kubeconfig_copy: str = "") -> LabState:
@@ -55,7 +56,10 @@ async def start_daemon(config: LabConfig, *, kubeconfig_copy: str = "") -> LabSt
                 if state is not None and state.is_up and state.pid == process.pid:
                     return state
                 await anyio.sleep(_POLL_S)
-    raise LabError(f"the lab did not come up: {_last_line(directory.daemon_log)}")
+    problem = _last_line(directory.daemon_log)
+    await _end(process)
+    await take_down(directory)
+    raise LabError(f"the lab did not come up: {problem}")
 
 
 async def apply_manifest(state: LabState, client: LabClient, manifest: Path) -> tuple[str, list[str]]:
@@ -85,6 +89,15 @@ async def wait_ready(client: LabClient, timeout_s: float, show: Callable[[Progre
         return progress
     missing = ", ".join(progress.missing)
     raise LabError(f"not ready after {timeout_s:g} s: {missing}", remedy="see `osmia lab status` and the pods' logs")
+
+
+async def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a background process that did not come up; it gets the time to clear away what it built."""
+    process.terminate()
+    with anyio.move_on_after(_END_TIMEOUT_S):
+        while process.poll() is None:  # noqa: ASYNC110 - a process of the subprocess module cannot be awaited
+            await anyio.sleep(_POLL_S)
+    process.kill()
 
 
 def _last_line(path: Path) -> str:

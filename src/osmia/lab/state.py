@@ -23,6 +23,7 @@ import anyio
 import msgspec
 from anyio.to_thread import run_sync
 
+from osmia.lab.host import cgroup_root
 from osmia.lab.network.node import NodeNetwork, wait_removed
 from osmia.lab.network.plan import AddressPlan
 from osmia.lab.runtime import cgroup
@@ -89,10 +90,10 @@ class LabDirectory:
         return self.path / "daemon.log"
 
     def make(self) -> None:
-        """Make the directory; containers must be able to pass through it."""
-        for path in (self.root, self.path, self.pods, self.claims):
+        """Make the directory, for root only: tokens and Secrets lie in it."""
+        for path in (self.path, self.pods, self.claims):
             path.mkdir(parents=True, exist_ok=True)
-            path.chmod(0o755)
+        self.path.chmod(0o700)
 
     def read(self) -> LabState | None:
         """The lab's state, or None if there is no such lab.
@@ -153,7 +154,7 @@ async def clean(directory: LabDirectory, state: LabState) -> None:
     Raises:
         LabError: something does not go away; names it.
     """
-    root = cgroup.find_root()
+    root = cgroup_root()
     uids = [path.name for path in directory.pods.glob("*")]
     for uid in uids:
         for quality in ("BestEffort", "Burstable", "Guaranteed"):

@@ -19,7 +19,8 @@ Key = tuple[str, str]
 KeysOf = Callable[[Object], Iterable[Key]]
 """Which keys are due when an object changed."""
 
-_RETRY_S = 0.5
+_RETRY_S = 0.25
+_LONGEST_RETRY_S = 30.0
 
 log = get_logger("lab.controllers")
 
@@ -38,6 +39,7 @@ class Reconciler:
         self._reconcile = reconcile
         self._sources = sources
         self._due: dict[Key, None] = {}
+        self._failures: dict[Key, int] = {}
         self._wake = anyio.Event()
 
     async def run(self) -> None:
@@ -67,10 +69,16 @@ class Reconciler:
             await self._reconcile(key)
         except OsmiaError as exc:
             log.warning("will try again", controller=self._name, namespace=key[0], name=key[1], problem=str(exc))
-            tasks.start_soon(self._retry, key)
+        except Exception:  # an object of a form nobody thought of must not end the other controllers
+            log.exception("controller failed", controller=self._name, namespace=key[0], name=key[1])
+        else:
+            self._failures.pop(key, None)
+            return
+        self._failures[key] = self._failures.get(key, 0) + 1
+        tasks.start_soon(self._retry, key, min(_LONGEST_RETRY_S, _RETRY_S * 2 ** self._failures[key]))
 
-    async def _retry(self, key: Key) -> None:
-        await anyio.sleep(_RETRY_S)
+    async def _retry(self, key: Key, delay_s: float) -> None:
+        await anyio.sleep(delay_s)
         self._mark([key])
 
 

@@ -106,7 +106,7 @@ class PodWorker:
                 tasks.start_soon(self._run_container, container, state, self._pod["spec"]["restartPolicy"])
         self._phase = "Succeeded" if all(state.exit_code == 0 for state in self._states) else "Failed"
         self._publish()
-        await self._remove_sandbox(keep_files=True)  # `kubectl logs` of a finished pod
+        await self._remove_sandbox()
 
     async def _start_sandbox(self) -> Sandbox:
         metadata, spec = self._pod["metadata"], self._pod["spec"]
@@ -236,14 +236,14 @@ class PodWorker:
         await self._gone.wait()
         scope.cancel()
 
-    async def _remove_sandbox(self, *, keep_files: bool = False) -> None:
+    async def _remove_sandbox(self) -> None:
         sandbox, self._sandbox = self._sandbox, None
         if sandbox is None:
             return
         for container in list(self._running.values()):
             await container.remove()
         self._running.clear()
-        await self._runtime.remove(sandbox, keep_files=keep_files)
+        await self._runtime.remove(sandbox)
 
     def _confirm_end(self) -> None:
         if self._gone.is_set():

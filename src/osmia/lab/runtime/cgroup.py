@@ -9,23 +9,10 @@ import anyio
 
 from osmia.model.errors import LabError
 
-__all__ = ["container_cgroup", "find_root", "kill_tree", "pod_cgroup", "process_ids", "remove_tree"]
+__all__ = ["container_cgroup", "kill_tree", "pod_cgroup", "process_ids", "remove_tree"]
 
 _SLICES = {"BestEffort": "besteffort", "Burstable": "burstable", "Guaranteed": ""}
 _POLL_S = 0.005
-
-
-def find_root(mounts: str | None = None) -> Path:
-    """Where the version 2 tree is mounted (pure or hybrid host).
-
-    Raises:
-        LabError: it is mounted nowhere.
-    """
-    for line in (mounts or Path("/proc/self/mounts").read_text()).splitlines():
-        _, point, kind, *_ = line.split()
-        if kind == "cgroup2":
-            return Path(point)
-    raise LabError("cgroup v2 is not mounted", remedy="mount -t cgroup2 none /sys/fs/cgroup/unified")
 
 
 def pod_cgroup(root: Path, uid: str, quality: str) -> Path:

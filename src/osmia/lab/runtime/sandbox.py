@@ -189,15 +189,13 @@ class Runtime:
         """Remove what a pod left on disk, its logs included; nothing to do if that has happened."""
         await _remove_files(self._pods / uid)
 
-    async def remove(self, sandbox: Sandbox, *, keep_files: bool = False) -> None:
-        """Kill all that is left of a pod, and remove its network, cgroup and (unless kept) files."""
+    async def remove(self, sandbox: Sandbox) -> None:
+        """Kill all that is left of a pod, and remove its network and cgroup; its files, logs too, stay."""
         await cgroup.kill_tree(sandbox.cgroup)
         await sandbox.pause.wait()
         if sandbox.interface:
             await self._network.disconnect_pod(sandbox.interface)
         await self._remove_parts(sandbox.cgroup, sandbox.address)
-        if not keep_files:
-            await _remove_files(sandbox.home)
 
     async def _remove_parts(self, directory: Path, address: IPv4Address) -> None:
         await cgroup.kill_tree(directory)
