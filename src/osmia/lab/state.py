@@ -29,7 +29,7 @@ from osmia.lab.network.plan import AddressPlan
 from osmia.lab.runtime import cgroup
 from osmia.model.errors import LabError
 
-__all__ = ["LabDirectory", "LabState", "take_down"]
+__all__ = ["LabDirectory", "LabState", "clean", "started_at", "take_down"]
 
 _END_TIMEOUT_S = 30.0
 _START_TIME_FIELD = 19

@@ -27,7 +27,7 @@ from osmia.lab.host import run
 from osmia.lab.network.plan import AddressPlan
 from osmia.model.errors import LabError
 
-__all__ = ["NETNS_PREFIX", "NodeNetwork", "NodeSockets", "used_networks"]
+__all__ = ["NETNS_PREFIX", "NodeNetwork", "NodeSockets", "used_networks", "wait_removed"]
 
 NETNS_PREFIX = "osmia-lab-"
 _NETNS_DIRECTORY = Path("/run/netns")

@@ -15,7 +15,7 @@ from pathlib import Path
 from osmia.lab.host import PATH, require_program
 from osmia.model.errors import LabError
 
-__all__ = ["IMAGES", "Launch", "launch_of"]
+__all__ = ["IMAGES", "Launch", "launch_of", "postgres_directory"]
 
 _POSTGRES_SCRIPT = """
 umask 077

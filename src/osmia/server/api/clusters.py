@@ -16,7 +16,7 @@ from osmia.server.auth.keys import new_cluster_id
 from osmia.server.query.quality import CONNECTED_S
 from osmia.server.storage.metadata import ClusterRecord
 
-__all__ = ["Cluster", "ClusterList", "ClusterWithInstall", "router"]
+__all__ = ["Cluster", "ClusterList", "ClusterName", "ClusterWithInstall", "router"]
 
 router = APIRouter(prefix="/api/v1/clusters", tags=["clusters"])
 

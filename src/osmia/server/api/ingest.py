@@ -15,7 +15,7 @@ from osmia.server.ingest.intake import Batch
 from osmia.server.storage.store import QueryError
 from osmia.telemetry import get_logger
 
-__all__ = ["router"]
+__all__ = ["Accepted", "router"]
 
 router = APIRouter(prefix="/api/v1/ingest", tags=["ingest"])
 
