@@ -346,7 +346,9 @@ async def test_a_pod_that_is_done_has_succeeded(lab: Cluster) -> None:
 async def test_termination_is_graceful_then_forced(lab: Cluster, echo: Echo) -> None:
     """A container may finish on SIGTERM; one that will not is killed when the grace is over."""
     shell = "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done"
-    lab.api.create("deployments", echo("polite", command=["sh", "-c", shell], readinessProbe=None))
+    patient = echo("polite", command=["sh", "-c", shell], readinessProbe=None)
+    patient["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 30
+    lab.api.create("deployments", patient)
     stubborn = echo("stubborn", command=["sh", "-c", "trap '' TERM; echo up; sleep infinity"], readinessProbe=None)
     lab.api.create("deployments", stubborn)
     await until(lambda: lab.progress().is_done)
@@ -363,7 +365,7 @@ async def test_termination_is_graceful_then_forced(lab: Cluster, echo: Echo) -> 
         said = log.read()
 
     assert said == "up\nbye\n"
-    assert gone_politely_s < 0.9
+    assert gone_politely_s < 10
     assert anyio.current_time() - began >= 1.0
 
 
