@@ -27,6 +27,7 @@ class FakeEntities:
         self.by_cgroup = {CLIENT_CGROUP: WEB, SERVER_CGROUP: DATABASE}
         self.by_ip = {CLIENT_IP: WEB, SERVER_IP: DATABASE}
         self.translations = {(CLIENT_IP, VIRTUAL_IP): SERVER_IP}
+        self.hidden: dict[str, str] = {}
         self.late: set[str] = set()
 
     def local(self, cgroup_id: int, pid: int, command: str, *, at_ns: int) -> Entity:
@@ -45,6 +46,11 @@ class FakeEntities:
         """Through the one Service."""
         ip = self.translations.get((client.ip, server.ip))
         return Address(ip, server.port) if ip else None
+
+    def origin(self, client: Address, server: Address) -> Address | None:
+        """Nothing is hidden behind another address here, unless `hidden` says so."""
+        ip = self.hidden.get(client.ip)
+        return Address(ip, client.port) if ip else None
 
     def service_of(self, server: Address) -> str:
         """The one Service."""

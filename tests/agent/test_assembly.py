@@ -99,6 +99,15 @@ def test_a_virtual_address_leads_to_the_pod_behind_it(assembler: Assembler) -> N
     assert request.destination.ip == SERVER_IP
 
 
+def test_a_client_behind_a_rewritten_source_is_found(assembler: Assembler, entities: FakeEntities) -> None:
+    """A hairpin connection comes from the node's address; connection tracking knows who really opened it."""
+    entities.hidden = {"10.244.0.1": CLIENT_IP}
+
+    (request,) = add(assembler, server_side() | {"remote": ("10.244.0.1", 40_000)})
+
+    assert (request.source.id, request.source.ip) == (WEB.id, CLIENT_IP)
+
+
 def test_an_unknown_address_is_an_external_not_a_guess(assembler: Assembler) -> None:
     """A peer that nobody here owns is shown by its address."""
     (request,) = add(assembler, event(remote=("203.0.113.7", 443)))

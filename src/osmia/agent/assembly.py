@@ -71,6 +71,10 @@ class EntityLookup(typing.Protocol):
         """Where a connection to `server` really went after address translation; None if not translated or unknown."""
         ...
 
+    def origin(self, client: Address, server: Address) -> Address | None:
+        """Who really opened a connection that the server sees coming from `client`; None if that is the truth."""
+        ...
+
     def service_of(self, server: Address) -> str:
         """Name of the Service that has this virtual address, or empty."""
         ...
@@ -278,10 +282,12 @@ class Assembler:
 
     def _make_pair(self, event: _Event, *, is_last_try: bool) -> _Pair | None:
         near = self._ends[_end_key(event.netns, event.local)]
-        service, far_address = "", event.remote
+        service = ""
         if event.role is Role.CLIENT:
             service = self._entities.service_of(event.remote)
             far_address = self._entities.translate(event.local, event.remote) or event.remote
+        else:
+            far_address = self._entities.origin(event.remote, event.local) or event.remote
         end = self._ends.get(_end_key(event.netns, far_address))
         far = end.entity if end else self._entities.remote(far_address, at_ns=event.end_ns)
         if not is_last_try and (far is None or (end is None and far.kind in _HOST_KINDS)):

@@ -37,7 +37,7 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True):
     watch: Annotated[str, msgspec.Meta(pattern="^(node|cluster)$")] = setting(
         "node", "which pods are watched: those of this node (the server resolves the others) or of the cluster"
     )
-    node_netns: str = setting("/proc/1/ns/net", "network namespace of the node, for address translation")
+    node_netns: str = setting("", "network namespace of the node, for address translation; empty: that of process 1")
     flush_s: Annotated[float, msgspec.Meta(ge=0.2, le=60)] = setting(2.0, "seconds between two reports to the server")
     drain_ms: Annotated[float, msgspec.Meta(ge=1, le=1000)] = setting(
         20.0, "milliseconds between two looks at the ring"

@@ -42,6 +42,7 @@ _REQUESTS_PER_BATCH = 10_000
 _ALL_OBJECTS_EVERY_S = 60.0
 _POST_TIMEOUT_S = 10.0
 _FAREWELL_S = 3.0
+_NAMES_WITHIN_S = 5.0
 _EMPTY_RING = 4096
 
 
@@ -180,9 +181,11 @@ async def run_agent(config: AgentConfig) -> None:
 
 
 async def _run(agent: _Agent) -> None:
-    _log.info("capturing", node=agent.node, server=agent.config.server, scope=str(agent.config.scope))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(agent.entities.run)
+        # What happens meanwhile waits in the ring, and is named right from the first request on.
+        await agent.entities.wait_ready(_NAMES_WITHIN_S)
+        _log.info("capturing", node=agent.node, server=agent.config.server, scope=str(agent.config.scope))
         tasks.start_soon(agent.drain_loop)
         tasks.start_soon(agent.flush_loop)
         tasks.start_soon(agent.exporter.run)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from osmia.agent.entities.conntrack import in_namespace, open_netlink
 
-__all__ = ["local_addresses"]
+__all__ = ["local_addresses", "node_namespace"]
 
 _ROUTE = 0
 _GET_ADDRESSES, _NEW_ADDRESS, _ERROR, _DONE = 22, 20, 2, 3
@@ -17,6 +17,16 @@ _HEADER = struct.Struct("=IHHII")
 _ADDRESS_MESSAGE = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, interface
 _ATTRIBUTE = struct.Struct("=HH")
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
+
+
+def node_namespace(proc: Path = Path("/proc")) -> Path:
+    """The network namespace of the node: that of process 1, or our own where that one may not be looked at."""
+    first = proc / "1/ns/net"
+    try:
+        first.open("rb").close()
+    except OSError:
+        return proc / "self/ns/net"
+    return first
 
 
 def local_addresses(namespace: Path = Path("/proc/1/ns/net")) -> frozenset[str]:

@@ -24,7 +24,7 @@ from osmia.agent.entities.cgroups import CgroupIndex, Membership, find_mount, pa
 from osmia.agent.entities.client import KubernetesClient, find_access
 from osmia.agent.entities.cluster import Cluster
 from osmia.agent.entities.conntrack import Conntrack
-from osmia.agent.entities.hosts import local_addresses
+from osmia.agent.entities.hosts import local_addresses, node_namespace
 from osmia.agent.entities.informer import Informer, InformerTiming, Source
 from osmia.agent.entities.objects import EndpointSlice, MetadataOnly, Node, Pod, Service, Workload
 from osmia.agent.entities.processes import read_process, short_id
@@ -51,13 +51,14 @@ class EntityOptions:
     """What `Entities` needs to know.
 
     `node` is this node's name (empty: the host name). `watch` is "node" (own pods) or "cluster" (all pods).
-    `node_netns` are the network namespaces in which Services are translated, several separated by commas.
+    `node_netns` are the network namespaces in which Services are translated, several separated by commas (empty: the
+    node's own).
     """
 
     node: str = ""
     kubeconfig: str = ""
     watch: str = "node"
-    node_netns: str = "/proc/1/ns/net"
+    node_netns: str = ""
     proc: Path = Path("/proc")
 
 
@@ -88,7 +89,8 @@ class Entities:
         self._node = self._options.node or self._host
         self._cluster = Cluster(now_ns=now_ns)
         self._cgroups = CgroupIndex(_cgroup_mount(self._options.proc))
-        self._namespaces = [Path(one.strip()) for one in self._options.node_netns.split(",") if one.strip()]
+        given = [Path(one.strip()) for one in self._options.node_netns.split(",") if one.strip()]
+        self._namespaces = given or [node_namespace(self._options.proc)]
         self._conntracks: list[Conntrack] = []
         self._informers: dict[str, Informer[Any]] = {}
         self._own_addresses: frozenset[str] = frozenset()
