@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from osmia.server.query.answers import PodState
 from osmia.server.query.rows import integer, text
 from osmia.server.query.scope import Scope
-from osmia.server.storage.store import Store
+from osmia.server.storage.store import Row, Store
 
-__all__ = ["Workload", "nodes_expected", "pods_of", "workloads"]
+__all__ = ["Workload", "WorkloadDetails", "nodes_expected", "workload_details", "workloads"]
 
 _LISTED_IDLE = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
 
@@ -33,10 +33,12 @@ FROM (
 ) GROUP BY kind, namespace, name
 """  # noqa: S608 - made of constants
 
-_PODS = f"""
-SELECT name, node, phase, ips, {_OWNER} FROM objects FINAL
-WHERE cluster = {{cluster:String}} AND kind = 'Pod' AND namespace = {{namespace:String}} AND {_EXISTS}
-    AND owner_kind = {{kind:String}} AND owner = {{name:String}} ORDER BY name LIMIT 1000
+_ONE = f"""
+SELECT kind, name, node, phase, ips, replicas_desired, replicas_ready, {_OWNER} FROM objects FINAL
+WHERE cluster = {{cluster:String}} AND namespace = {{namespace:String}} AND {_EXISTS} AND (
+    (kind = {{kind:String}} AND name = {{name:String}})
+    OR (kind = 'Pod' AND owner_kind = {{kind:String}} AND owner = {{name:String}})
+) ORDER BY name LIMIT 1000
 """  # noqa: S608 - same
 
 
@@ -80,15 +82,30 @@ async def workloads(scope: Scope) -> Mapping[str, Workload]:
     return {workload.id: workload for workload in found}
 
 
-async def pods_of(scope: Scope, workload: Mapping[str, object]) -> list[PodState]:
-    """Pods of a workload (its kind, namespace and name) at the end of the range."""
-    pods = []
-    for row in await scope.read(_PODS, workload):
-        ips: list[str] = list(row["ips"])  # type: ignore[call-overload]  # an Array(String) column
-        pods.append(
-            PodState(name=text(row, "name"), node=text(row, "node"), phase=text(row, "phase"), ip=ips[0] if ips else "")
-        )
-    return pods
+@dataclass(frozen=True, slots=True)
+class WorkloadDetails:
+    """One workload and its pods; None counts where the cluster's objects do not know it."""
+
+    pods_ready: int | None
+    pods_desired: int | None
+    pods: list[PodState]
+
+
+async def workload_details(scope: Scope, workload: Mapping[str, object]) -> WorkloadDetails:
+    """A workload by its kind, namespace and name at the end of the range."""
+    rows = await scope.read(_ONE, workload)
+    pods = [_pod(row) for row in rows if row["kind"] == "Pod"]
+    declared = next((row for row in rows if row["kind"] in _LISTED_IDLE), None)
+    if declared is not None:
+        return WorkloadDetails(integer(declared, "replicas_ready"), integer(declared, "replicas_desired"), pods)
+    if not rows:
+        return WorkloadDetails(None, None, pods)
+    return WorkloadDetails(sum(1 for pod in pods if pod.phase == "Running"), len(pods), pods)
+
+
+def _pod(row: Row) -> PodState:
+    ips: list[str] = list(row["ips"])  # type: ignore[call-overload]  # an Array(String) column
+    return PodState(name=text(row, "name"), node=text(row, "node"), phase=text(row, "phase"), ip=ips[0] if ips else "")
 
 
 async def nodes_expected(store: Store, cluster: str) -> int:

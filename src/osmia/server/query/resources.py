@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -12,29 +12,30 @@ from osmia.server.query.answers import (
     EndpointStatistics,
     EntityName,
     Peer,
-    PodState,
     Resource,
     ResourceDetails,
-    Series,
     Summary,
 )
 from osmia.server.query.histogram import quantiles_sql
-from osmia.server.query.inventory import Workload, pods_of, workloads
+from osmia.server.query.inventory import WorkloadDetails, workload_details
 from osmia.server.query.rows import entity_id, integer, quantile, services, text
 from osmia.server.query.scope import Scope
-from osmia.server.query.series import series_of
+from osmia.server.query.series import Course, course_of
 from osmia.server.storage.store import Row
 
 __all__ = ["ResourceName", "resource_details"]
 
 _ENDPOINTS_PER_PEER = 50
 _MAX_PEERS = 500
+_POINTS = 60
 
 _IS_TARGET = (
     "destination_kind = {kind:String} AND destination_namespace = {namespace:String}"
     " AND destination_name = {name:String}"
 )
 _IS_SOURCE = "source_kind = {kind:String} AND source_namespace = {namespace:String} AND source_name = {name:String}"
+
+_ON_IT = f"(({_IS_TARGET}) OR ({_IS_SOURCE}))"
 
 _ENDS = """edge_id, protocol, source_kind, source_namespace, source_name,
     destination_kind, destination_namespace, destination_name"""
@@ -62,29 +63,29 @@ class ResourceName:
         return {"kind": self.kind, "namespace": self.namespace, "name": self.name}
 
 
-def _peers_sql(scope: Scope, condition: str) -> str:
+def _peers_sql(scope: Scope) -> str:
     return f"""
     SELECT {_ENDS}, destination_service, server_port, ports, n, errors, latency_sum, first_ns, {quantiles_sql("h")} AS q
     FROM (
         SELECT *, groupUniqArray(20)((destination_service, server_port)) OVER (PARTITION BY edge_id) AS ports FROM (
             SELECT {_ENDS}, role, destination_service, server_port, {_FIGURES}
-            FROM {scope.edges} AS e WHERE {condition}
+            FROM {scope.edges} AS e WHERE {_ON_IT}
             GROUP BY {_ENDS}, role, destination_service, server_port
         )
     )
-    WHERE (edge_id, role) IN ({scope.choice(condition)})
+    WHERE (edge_id, role) IN ({scope.choice(_ON_IT)})
     ORDER BY latency_sum DESC LIMIT {_MAX_PEERS}
     """  # noqa: S608 - made of constants; values are bound
 
 
-def _endpoints_sql(scope: Scope, condition: str) -> str:
+def _endpoints_sql(scope: Scope) -> str:
     return f"""
     SELECT edge_id, destination_service, server_port, method, template, sum(n) AS count, sum(errors) AS failed,
         sum(latency_sum) AS latency, sumMap(h) AS all_h, {quantiles_sql("all_h")} AS q,
         groupArray((status, n)) AS statuses
     FROM (
         SELECT edge_id, destination_service, server_port, method, template, status, {_FIGURES}
-        FROM {scope.endpoints} AS e WHERE {condition} AND (edge_id, role) IN ({scope.choice(condition)})
+        FROM {scope.endpoints} AS e WHERE {_ON_IT} AND (edge_id, role) IN ({scope.choice(_ON_IT)})
         GROUP BY edge_id, destination_service, server_port, method, template, status
     )
     GROUP BY edge_id, destination_service, server_port, method, template
@@ -92,58 +93,38 @@ def _endpoints_sql(scope: Scope, condition: str) -> str:
     """  # noqa: S608 - same
 
 
-def _summary_sql(scope: Scope) -> str:
-    return f"""
-    SELECT sum(n) AS count, sum(errors) AS failed, sumMap(h) AS all_h, {quantiles_sql("all_h")} AS q
-    FROM (
-        SELECT {_FIGURES} FROM {scope.edges} AS e
-        WHERE {_IS_TARGET} AND (edge_id, role) IN ({scope.choice(_IS_TARGET)})
-    )
-    """  # noqa: S608 - same
-
-
-@dataclass
-class _Gathered:
-    """Answers of the questions that run side by side."""
-
-    known: Mapping[str, Workload]
-    pods: list[PodState]
-    series: Series | None
-    summary: Sequence[Row]
-    incoming: list[Peer]
-    outgoing: list[Peer]
-
-
 async def resource_details(scope: Scope, resource: ResourceName) -> ResourceDetails | None:
     """The workload's details, or None when neither traffic nor the cluster's objects know it."""
-    got = _Gathered({}, [], None, (), [], [])
+    peers: _Peers = _Peers([], [])
+    workload = WorkloadDetails(None, None, [])
+    course: Course | None = None
 
-    async def read_objects() -> None:
-        got.known = await workloads(scope)
-        got.pods = await pods_of(scope, resource.parameters)
+    async def read_workload() -> None:
+        nonlocal workload
+        workload = await workload_details(scope, resource.parameters)
 
-    async def read_series() -> None:
-        got.series = await series_of(scope, points=60, condition=_IS_TARGET, values=resource.parameters)
-        got.summary = await scope.read(_summary_sql(scope), resource.parameters)
+    async def read_course() -> None:
+        nonlocal course
+        course = await course_of(scope, points=_POINTS, condition=_IS_TARGET, values=resource.parameters)
 
     async def read_peers() -> None:
-        got.incoming = await _peers(scope, resource, condition=_IS_TARGET, other_end="source")
-        got.outgoing = await _peers(scope, resource, condition=_IS_SOURCE, other_end="destination")
+        nonlocal peers
+        peers = await _read_peers(scope, resource)
 
     async with anyio.create_task_group() as group:
-        for read in (read_objects, read_series, read_peers):
+        for read in (read_workload, read_course, read_peers):
             group.start_soon(read)
-    if got.series is None or not (got.incoming or got.outgoing or resource.id in got.known):
+    if course is None or not (peers.incoming or peers.outgoing or workload.pods_desired is not None):
         return None
-    return _details(scope, resource, got)
+    return _details(scope, resource, workload=workload, course=course, peers=peers)
 
 
-def _details(scope: Scope, resource: ResourceName, got: _Gathered) -> ResourceDetails:
-    workload = got.known.get(resource.id)
-    rate = sum((peer.rate for peer in got.incoming), 0.0)
-    summary = _summary(got.summary, rate)
-    if got.series is None:
-        raise ValueError("series")
+def _details(
+    scope: Scope, resource: ResourceName, *, workload: WorkloadDetails, course: Course, peers: _Peers
+) -> ResourceDetails:
+    rate = sum((peer.rate for peer in peers.incoming), 0.0)
+    totals = course.totals
+    error_rate = totals.errors / totals.count if totals.count else None
     return ResourceDetails(
         from_ms=scope.span.from_s * 1_000,
         to_ms=scope.span.to_s * 1_000,
@@ -153,52 +134,59 @@ def _details(scope: Scope, resource: ResourceName, got: _Gathered) -> ResourceDe
             kind=resource.kind,
             namespace=resource.namespace,
             name=resource.name,
-            pods_ready=workload.pods_ready if workload else None,
-            pods_desired=workload.pods_desired if workload else None,
+            pods_ready=workload.pods_ready,
+            pods_desired=workload.pods_desired,
             rate_in=rate,
-            error_rate_in=summary.error_rate,
-            p95_in_ns=summary.p95_ns,
-            is_idle=not (got.incoming or got.outgoing),
-            pods=got.pods,
+            error_rate_in=error_rate,
+            p95_in_ns=totals.p95_ns,
+            is_idle=not (peers.incoming or peers.outgoing),
+            pods=workload.pods,
         ),
-        summary=summary,
-        series=got.series,
-        incoming=got.incoming,
-        outgoing=got.outgoing,
-    )
-
-
-def _summary(rows: Sequence[Row], rate: float) -> Summary:
-    row = rows[0]
-    count, errors = integer(row, "count"), integer(row, "failed")
-    return Summary(
-        rate=rate,
-        error_rate=errors / count if count else None,
-        p50_ns=quantile(row, "q", 0),
-        p95_ns=quantile(row, "q", 1),
-        p99_ns=quantile(row, "q", 2),
-        count=count,
-        errors=errors,
+        summary=Summary(
+            rate=rate,
+            error_rate=error_rate,
+            p50_ns=totals.p50_ns,
+            p95_ns=totals.p95_ns,
+            p99_ns=totals.p99_ns,
+            count=totals.count,
+            errors=totals.errors,
+        ),
+        series=course.series,
+        incoming=peers.incoming,
+        outgoing=peers.outgoing,
     )
 
 
 _PeerKey = tuple[int, str, int]
 
 
-async def _peers(scope: Scope, resource: ResourceName, *, condition: str, other_end: str) -> list[Peer]:
-    """Peers on the other end of the edges that fulfil the condition, the costliest first."""
-    peers = await scope.read(_peers_sql(scope, condition), resource.parameters)
+@dataclass(frozen=True, slots=True)
+class _Peers:
+    """Both directions; who calls itself is in both."""
+
+    incoming: list[Peer]
+    outgoing: list[Peer]
+
+
+async def _read_peers(scope: Scope, resource: ResourceName) -> _Peers:
+    """Peers of the workload, the costliest first."""
+    rows = await scope.read(_peers_sql(scope), resource.parameters)
     endpoints: dict[_PeerKey, list[Row]] = defaultdict(list)
-    for row in await scope.read(_endpoints_sql(scope, condition), resource.parameters):
+    for row in await scope.read(_endpoints_sql(scope), resource.parameters):
         endpoints[_key(row)].append(row)
     first_ns: dict[int, int] = {}
-    for row in peers:
+    for row in rows:
         edge_id = integer(row, "edge_id")
         first_ns[edge_id] = min(first_ns.get(edge_id, integer(row, "first_ns")), integer(row, "first_ns"))
-    return [
-        _peer(row, other_end, scope.seconds_since(first_ns[integer(row, "edge_id")]), endpoints[_key(row)])
-        for row in peers
-    ]
+
+    def peers(own_end: str, other_end: str) -> list[Peer]:
+        return [
+            _peer(row, other_end, scope.seconds_since(first_ns[integer(row, "edge_id")]), endpoints[_key(row)])
+            for row in rows
+            if entity_id(row, own_end) == resource.id
+        ]
+
+    return _Peers(incoming=peers("destination", "source"), outgoing=peers("source", "destination"))
 
 
 def _key(row: Row) -> _PeerKey:

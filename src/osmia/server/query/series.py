@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from osmia.server.query.answers import Series
 from osmia.server.query.histogram import quantiles_sql
@@ -11,16 +12,35 @@ from osmia.server.query.rows import integer, quantile
 from osmia.server.query.scope import Scope
 from osmia.server.storage.store import Row
 
-__all__ = ["MAX_POINTS", "edge_exists", "edge_series", "series_of"]
+__all__ = ["MAX_POINTS", "Course", "Totals", "course_of", "edge_exists", "edge_series"]
 
 MAX_POINTS = 1_000
 """Most points of one series."""
 
 
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The same figures over the whole range."""
+
+    count: int
+    errors: int
+    p50_ns: int | None
+    p95_ns: int | None
+    p99_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How something went over the range, step by step and in all."""
+
+    series: Series
+    totals: Totals
+
+
 async def edge_series(scope: Scope, *, edge_id: int, points: int) -> Series:
     """Series of one edge, from the side chosen over the whole range."""
     condition = "edge_id = {edge_id:UInt64}"
-    return await series_of(scope, points=points, condition=condition, values={"edge_id": edge_id})
+    return (await course_of(scope, points=points, condition=condition, values={"edge_id": edge_id})).series
 
 
 async def edge_exists(scope: Scope, edge_id: int) -> bool:
@@ -32,24 +52,35 @@ async def edge_exists(scope: Scope, edge_id: int) -> bool:
     return bool(await scope.read(ever, bound))
 
 
-async def series_of(scope: Scope, *, points: int, condition: str, values: Mapping[str, object]) -> Series:
-    """Series of the sum of all edges that fulfil the condition, each from its chosen side."""
+async def course_of(scope: Scope, *, points: int, condition: str, values: Mapping[str, object]) -> Course:
+    """Course of the sum of all edges that fulfil the condition, each from its chosen side."""
     step_s = _step_s(scope.span, points)
     rows = await scope.read(
         f"""
-        SELECT intDiv(toUnixTimestamp(e.t), {step_s}) * {step_s} AS start, sum(e.n) AS n, sum(e.errors) AS errors,
+        SELECT intDiv(toUnixTimestamp(e.t), {step_s}) * {step_s} AS start, grouping(start) AS is_total,
+            sum(e.n) AS n, sum(e.errors) AS errors,
             sum(e.request_bytes) AS request_bytes, sum(e.response_bytes) AS response_bytes,
             min(e.first_ns) AS first_ns, sumMap(e.hist) AS h, {quantiles_sql("h")} AS q
         FROM {scope.edges} AS e WHERE {condition} AND (edge_id, role) IN ({scope.choice(condition)})
-        GROUP BY start ORDER BY start
+        GROUP BY GROUPING SETS ((start), ())
         """,  # noqa: S608 - made of constants; values are bound
         values,
     )
-    found = {integer(row, "start"): row for row in rows}
+    found = {integer(row, "start"): row for row in rows if not integer(row, "is_total")}
+    total = next((row for row in rows if integer(row, "is_total")), None)
     starts = list(range(scope.span.from_s // step_s * step_s, scope.span.to_s, step_s))
-    first_ns = min((integer(row, "first_ns") for row in rows), default=0)
+    first_ns = min((integer(row, "first_ns") for row in found.values()), default=0)
     seconds = [_seconds(start, step_s, scope=scope, first_ns=first_ns) for start in starts]
-    return _assemble([found.get(start) for start in starts], starts, step_s=step_s, seconds=seconds)
+    series = _assemble([found.get(start) for start in starts], starts, step_s=step_s, seconds=seconds)
+    return Course(series, _totals(total))
+
+
+def _totals(row: Row | None) -> Totals:
+    if row is None:
+        return Totals(0, 0, None, None, None)
+    return Totals(
+        integer(row, "n"), integer(row, "errors"), quantile(row, "q", 0), quantile(row, "q", 1), quantile(row, "q", 2)
+    )
 
 
 def _step_s(span: TimeRange, points: int) -> int:
