@@ -51,7 +51,7 @@ check: setup ## linters, types, import contracts, C format, UI types and lint, d
 	$(BIN)/mypy
 	$(BIN)/mypy tests bench .ci hatch_build.py
 	$(BIN)/lint-imports --no-logo
-	clang-format --dry-run -Werror $(C_SOURCES)
+	clang-format --style=file:bpf/.clang-format --dry-run -Werror $(C_SOURCES)
 	cd ui && npx --no-install tsc --noEmit
 	cd ui && npm run --silent lint
 	$(BIN)/mkdocs build --strict --quiet --site-dir build/site

@@ -90,7 +90,7 @@ def build_ui() -> None:
 def _attempt(part: Callable[[], None], *, strict: bool) -> None:
     try:
         part()
-    except Exception as exc:  # noqa: BLE001 - cffi raises its compiler's own errors
+    except Exception as exc:  # cffi raises its compiler's own errors
         if strict:
             raise
         print(f"osmia build: {part.__name__} left out: {exc}", file=sys.stderr)

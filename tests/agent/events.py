@@ -104,5 +104,5 @@ def batch(*events: dict[str, object]) -> NDArray[np.void]:
             row[name] = np.void(data.ljust(EVENT[name].itemsize, b"\0"))
         row["command"] = np.void(typing.cast("bytes", rest.pop("command")).ljust(16, b"\0"))
         for name, value in rest.items():
-            row[name] = value
+            row[name] = typing.cast("int", value)
     return rows

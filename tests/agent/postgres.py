@@ -33,25 +33,28 @@ def _free_port() -> int:
 def postgres_server() -> Iterator[int]:
     """A server that trusts everybody on 127.0.0.1; yields its port."""
     account = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
-    who = {"user": account.pw_uid, "group": account.pw_gid} if account else {}
+    user, group = (account.pw_uid, account.pw_gid) if account else (None, None)
     home = Path(tempfile.mkdtemp(prefix="osmia-pg-"))
     if account:
         os.chown(home, account.pw_uid, account.pw_gid)
     port = _free_port()
     data = home / "data"
     subprocess.run(
-        [_binary("initdb"), "-D", data, "-U", "postgres", "-A", "trust", "--no-sync"],
+        [_binary("initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "--no-sync"],
         check=True,
         capture_output=True,
         cwd=home,
-        **who,
+        user=user,
+        group=group,
     )
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c fsync=off -k {home}"
-    control = [_binary("pg_ctl"), "-D", data, "-w"]
+    control = [_binary("pg_ctl"), "-D", str(data), "-w"]
     log = home / "log"
-    subprocess.run([*control, "-o", options, "-l", log, "start"], check=True, capture_output=True, cwd=home, **who)
+    command = [*control, "-o", options, "-l", str(log), "start"]
+    subprocess.run(command, check=True, capture_output=True, cwd=home, user=user, group=group)
     try:
         yield port
     finally:
-        subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True, cwd=home, **who)
+        command = [*control, "-m", "immediate", "stop"]
+        subprocess.run(command, check=True, capture_output=True, cwd=home, user=user, group=group)
         shutil.rmtree(home)

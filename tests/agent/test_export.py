@@ -13,7 +13,9 @@ from osmia.model import wire
 from osmia.model.entity import KubernetesObject
 from tests.agent.events import FakeEntities, batch, event
 
-LEDGER = {name: [[]] if "list" in kind.value else [1] for name, kind in wire.TABLES[wire.Table.LEDGER].items()}
+LEDGER: dict[str, list[object]] = {
+    name: [[]] if "list" in kind.value else [1] for name, kind in wire.TABLES[wire.Table.LEDGER].items()
+}
 
 
 class FakeServer:

@@ -105,7 +105,7 @@ class Seen:
             return int(np.sum(events["kind"] == EventKind.REQUEST)) >= count
 
         events = self.until(enough)
-        found = events[events["kind"] == EventKind.REQUEST]
+        found: NDArray[np.void] = events[events["kind"] == EventKind.REQUEST]
         assert len(found) == count
         return found
 
@@ -119,7 +119,8 @@ def capture() -> Iterator[Capture]:
 
 def by_role(events: NDArray[np.void], role: RoleCode) -> NDArray[np.void]:
     """Events of one end."""
-    return events[events["role"] == role]
+    found: NDArray[np.void] = events[events["role"] == role]
+    return found
 
 
 def fetch(port: int, *paths: str, host: str = "127.0.0.1") -> None:
