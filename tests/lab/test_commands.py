@@ -252,3 +252,16 @@ def test_a_lab_that_cannot_start_leaves_nothing(name: str) -> None:
 
     assert "pod_cidr" in said
     assert not Path(f"/run/osmia-lab/{name}").exists()
+
+
+def test_down_all_takes_every_lab_of_its_root(lab_host: None, tmp_path: Path) -> None:
+    """Two labs in a root of their own: one command ends both, and the root goes with them."""
+    root = tmp_path / "labs"
+    names = [f"a{os.getpid()}{letter}" for letter in "xy"]
+    for one in names:
+        osmia("up", "--state-root", str(root), name=one)
+
+    said = osmia("down", "--all", "--state-root", str(root), name=names[0])
+
+    assert said.splitlines() == [f"lab {one}: taken down" for one in names]
+    assert not root.exists()

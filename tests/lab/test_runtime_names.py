@@ -11,7 +11,7 @@ from osmia.lab.host import cgroup_root
 from osmia.lab.kubelet.probe import parse_probe
 from osmia.lab.runtime.cgroup import container_cgroup, pod_cgroup
 from osmia.lab.runtime.images import launch_of
-from osmia.lab.runtime.script import Mount, RootFilesystem, container_script, visible_mounts
+from osmia.lab.runtime.script import Mount, container_script, visible_mounts
 from osmia.model.errors import LabError
 
 UID = "516f7927-12ad-4310-8cd2-74d01e25e13f"
@@ -93,7 +93,7 @@ def test_a_container_sees_the_topmost_mounts_of_the_machine(tmp_path: Path) -> N
 def test_the_containers_script_quotes_what_comes_from_manifests(tmp_path: Path) -> None:
     """Arguments, paths and file contents cannot break out of the script."""
     script = container_script(
-        RootFilesystem.below(tmp_path),
+        tmp_path,
         host_mounts=[],
         mounts=[Mount(tmp_path, "/a b")],
         files={"/etc/hosts": "it's\n"},

@@ -37,13 +37,13 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NEEDED = ("ip", "nft", "nsenter", "unshare", "setpriv", "pivot_root", "mount", "umount", "openssl")
 
 
-def require_host() -> None:
+def require_host(*, user_id: int | None = None) -> None:
     """Refuse a machine that cannot carry a lab.
 
     Raises:
         LabError: not root, a program is missing, or the kernel refuses; says what for and what to do.
     """
-    if os.geteuid() != 0:
+    if (os.geteuid() if user_id is None else user_id) != 0:
         raise LabError(
             "the lab needs root: it makes network namespaces, cgroups, mounts and nft rules",
             remedy="run it with sudo",

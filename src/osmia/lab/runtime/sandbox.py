@@ -25,7 +25,7 @@ from osmia.lab.network.plan import AddressPool
 from osmia.lab.runtime import cgroup
 from osmia.lab.runtime.images import Launch
 from osmia.lab.runtime.process import Process
-from osmia.lab.runtime.script import TEMPORARY, Mount, RootFilesystem, container_script, visible_mounts
+from osmia.lab.runtime.script import TEMPORARY, Mount, container_script, visible_mounts
 from osmia.model.errors import LabError
 
 __all__ = ["Container", "ContainerSpec", "Runtime", "Sandbox", "SandboxSpec"]
@@ -111,8 +111,9 @@ class Sandbox:
         home = self.home / "containers" / container_id[:12]
         directory = cgroup.container_cgroup(self.cgroup, container_id)
         directory.mkdir()
+        home.mkdir(parents=True)
         script = container_script(
-            RootFilesystem.below(home),
+            home,
             host_mounts=visible_mounts(Path("/proc/self/mountinfo").read_text()),
             mounts=spec.mounts,
             files=spec.files,

@@ -1,7 +1,9 @@
 """The shell script that turns a fresh set of namespaces into a container's world and then becomes its program.
 
 The root is an overlay over this machine's root: the container sees the same programs, but what it writes, and the
-mount points of its volumes, stay in its own upper directory. /run, /dev/shm and /proc are its own.
+mount points of its volumes, stay in its own upper layer. That lies on a tmpfs that only the container's mount
+namespace has: it vanishes with the last process, and works where this machine's own root is an overlay too (in a
+container). /run, /dev/shm and /proc are its own.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
-__all__ = ["Mount", "RootFilesystem", "container_script", "visible_mounts"]
+__all__ = ["Mount", "container_script", "visible_mounts"]
 
 _OLD = "/.osmia-host"
 _HIDDEN = ("/proc", "/run", "/dev/shm", "/var/lib/docker", "/var/lib/containerd", "/var/lib/kubelet")  # noqa: S108
@@ -28,23 +30,6 @@ class Mount:
     is_read_only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RootFilesystem:
-    """Directories of one container: `upper` and `work` for the overlay, `merged` where it is mounted."""
-
-    upper: Path
-    work: Path
-    merged: Path
-
-    @classmethod
-    def below(cls, directory: Path) -> RootFilesystem:
-        """The three directories under one, made if need be."""
-        filesystem = cls(directory / "upper", directory / "work", directory / "root")
-        for path in (filesystem.upper, filesystem.work, filesystem.merged):
-            path.mkdir(parents=True, exist_ok=True)
-        return filesystem
-
-
 def visible_mounts(mountinfo: str) -> list[str]:
     """Mount points below / that a container needs to see besides the root itself: only the topmost of each tree."""
     points = sorted({line.split()[4].replace("\\040", " ") for line in mountinfo.splitlines()} - {"/"})
@@ -58,7 +43,7 @@ def visible_mounts(mountinfo: str) -> list[str]:
 
 
 def container_script(  # noqa: PLR0913 - one argument per part of the world it builds
-    filesystem: RootFilesystem,
+    home: Path,
     *,
     host_mounts: Iterable[str],
     mounts: Iterable[Mount],
@@ -68,10 +53,24 @@ def container_script(  # noqa: PLR0913 - one argument per part of the world it b
     argv: Sequence[str],
     has_own_pids: bool,
 ) -> str:
-    """The script; `files` (path -> content) replace files of the root. Run it by `sh -eu` in new namespaces."""
-    root = quote(str(filesystem.merged))
-    layers = f"lowerdir=/,upperdir={filesystem.upper},workdir={filesystem.work}"
+    """The script, to be run by `sh -eu` in new namespaces.
+
+    Args:
+        home: an empty directory of this machine, below which the root is put together.
+        host_mounts: mount points of this machine that show through.
+        mounts: volumes.
+        files: path -> content of files that replace those of the root.
+        user: who runs the program.
+        directory: where it starts.
+        argv: the program.
+        has_own_pids: whether it is in a new pid namespace, and so needs a new /proc.
+    """
+    root = quote(f"{home}/root")
+    layers = f"lowerdir=/,upperdir={home}/upper,workdir={home}/work"
     lines = [
+        f"mount -t tmpfs -o mode=755 tmpfs {quote(str(home))}",
+        f"cd {quote(str(home))}",
+        "mkdir upper work root",
         f"mount -t overlay overlay -o {quote(layers)} {root}",
         *(f"mount --rbind {quote(point)} {root}{quote(point)}" for point in host_mounts),
         f"mount -t tmpfs -o mode=755 tmpfs {root}/run",
