@@ -30,6 +30,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         "", "SQLAlchemy URL of the metadata (PostgreSQL) instead of SQLite in the data directory"
     )
     public_url: str = setting("", "address under which agents reach this server; default: the one the browser used")
+    notice: str = setting("", "text that stands above every page, e.g. what kind of data this is")
     store_memory_mib: _Positive = setting(400, "memory the embedded store may use in all, in MiB")
     query_memory_mib: _Positive = setting(200, "memory one query may use, in MiB")
     query_timeout_s: _Positive = setting(10, "longest run of one query, in seconds")

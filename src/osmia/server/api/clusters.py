@@ -44,9 +44,10 @@ class ClusterWithInstall(Cluster):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterList:
-    """All clusters, oldest first."""
+    """All clusters, oldest first; `notice` is what the operator wants every reader to know."""
 
     items: list[Cluster]
+    notice: str
 
 
 class ClusterName(BaseModel):

@@ -196,7 +196,7 @@ CREATE TABLE IF NOT EXISTS @table(requests) (
     INDEX ix_error is_error TYPE set(2) GRANULARITY 1
 ) ENGINE = @engine(MergeTree, edge_id)
 PARTITION BY toDate(fromUnixTimestamp64Nano(toInt64(time_ns), 'UTC'))
-ORDER BY (cluster, intDiv(time_ns, 60000000000), edge_id, time_ns)
+ORDER BY (cluster, time_ns, id)
 TTL toDateTime(intDiv(time_ns, 1000000000), 'UTC') + INTERVAL 3 DAY
 SETTINGS ttl_only_drop_parts = 1, @dedup;
 
