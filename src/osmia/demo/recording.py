@@ -104,9 +104,9 @@ async def replay(  # noqa: PLR0913 - the command's own options
     """Start a server and play the packaged recording to it, over and over, until cancelled or the time is up."""
     async with anyio.TemporaryDirectory(prefix="osmia-demo-") as temporary:
         directory = Path(temporary)
-        async with start_server(listen, data or directory / "store", directory) as api:
-            notice = f"A recording, not this machine: {reason}"
-            cluster = await api.post("/clusters", {"name": name, "notice": notice})
+        notice = f"A recording, not this machine: {reason}"
+        async with start_server(listen, data or directory / "store", directory, notice=notice) as api:
+            cluster = await api.post("/clusters", {"name": name})
             headers = {
                 "Authorization": f"Bearer {cluster['install']['key']}",
                 "Osmia-Cluster": cluster["id"],

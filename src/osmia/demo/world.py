@@ -109,14 +109,14 @@ async def world(*, name: str, listen: str, data: Path | None, manifest: str, say
 
 
 @asynccontextmanager
-async def start_server(listen: str, data: Path, directory: Path) -> AsyncIterator[Api]:
-    """A server process that answers.
+async def start_server(listen: str, data: Path, directory: Path, *, notice: str = "") -> AsyncIterator[Api]:
+    """A server process that answers; `notice` stands above its pages.
 
     Raises:
         UnavailableError: it did not start.
     """
     log = directory / "server.log"
-    async with child(["server", "--listen", listen, "--data", str(data)], log) as process:
+    async with child(["server", "--listen", listen, "--data", str(data), "--notice", notice], log) as process:
         line = await _wait_for_words(log, process, _LISTENING)
         url = line.partition(_LISTENING)[2].strip()
         async with Api.connect(url) as api:

@@ -316,11 +316,13 @@ export interface components {
         };
         /**
          * ClusterList
-         * @description All clusters, oldest first.
+         * @description All clusters, oldest first; `notice` is what the operator wants every reader to know.
          */
         ClusterList: {
             /** Items */
             items: components["schemas"]["Cluster"][];
+            /** Notice */
+            notice: string;
         };
         /**
          * ClusterName

@@ -60,7 +60,8 @@ class ClusterName(BaseModel):
 async def list_clusters(services: ServicesDependency) -> Response:
     """All clusters."""
     records = await services.directory.refresh()
-    return json_answer(ClusterList(items=[_cluster(record, services) for record in records]))
+    items = [_cluster(record, services) for record in records]
+    return json_answer(ClusterList(items=items, notice=services.config.notice))
 
 
 @router.post("", response_model=ClusterWithInstall, status_code=201)

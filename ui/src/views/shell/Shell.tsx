@@ -18,6 +18,7 @@ export function Shell() {
   const cluster = useClusterId();
   const range = useRange();
   const { data: isUnknown } = useQuery({ ...clustersQuery(), select: ({ items }) => cluster !== '' && !items.some((each) => each.id === cluster), notifyOnChangeProps: ['data'] });
+  const { data: notice } = useQuery({ ...clustersQuery(), select: (list) => list.notice, notifyOnChangeProps: ['data'] });
   const feed = useLiveFeed(cluster, isLive(range) && isUnknown !== true);
   useEffect(() => {
     if (cluster !== '') rememberCluster(cluster);
@@ -30,6 +31,11 @@ export function Shell() {
       <Rail />
       <TopBar />
       <main id="content" tabIndex={-1} className="content">
+        {notice ? (
+          <p className="notice" role="note">
+            {notice}
+          </p>
+        ) : null}
         {isUnknown ? <UnknownCluster id={cluster} /> : <Outlet />}
       </main>
       <StatusStrip feed={feed} />
