@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -371,6 +372,8 @@ async def test_termination_is_graceful_then_forced(lab: Cluster, echo: Echo) -> 
 
 async def test_kubectl_reads_the_log_of_a_pod(lab: Cluster, web: list[Object]) -> None:
     """`kubectl logs` gives what the container wrote."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not installed here")
     name = web[0]["metadata"]["name"]
     await anyio.run_process([sys.executable, "-S", "-c", FETCH, f"http://{web[0]['status']['podIP']}:8080/from-a-test"])
 

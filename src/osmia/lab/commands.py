@@ -26,6 +26,7 @@ __all__ = ["lab"]
 Object = dict[str, Any]
 
 _PORT_LIMIT = 4
+_PIPE_WIDTH = 160
 
 
 @click.group()
@@ -104,7 +105,7 @@ async def _show(state: LabState, is_json: bool) -> None:  # noqa: FBT001 - hande
     if is_json:
         click.echo(msgspec.json.encode({"is_up": True, **_facts(state), **found}))
         return
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
     console.print(f"lab [bold]{state.name}[/] at {state.server}, process {state.pid}", highlight=False)
     for table in (_pods_table(found["pods"]), _services_table(found["services"], found["endpointslices"])):
         console.print(table)

@@ -34,6 +34,7 @@ PACKAGES = {
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Search path of the lab's commands and of its containers."""
 
+_ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C.UTF-8"}
 _NEEDED = ("ip", "nft", "nsenter", "unshare", "setpriv", "pivot_root", "mount", "umount", "openssl")
 
 
@@ -51,7 +52,9 @@ def require_host(*, user_id: int | None = None) -> None:
     for program in _NEEDED:
         require_program(program)
     cgroup_root()
-    tried = subprocess.run(["unshare", "--net", "--mount", "true"], capture_output=True, text=True, check=False)
+    tried = subprocess.run(
+        ["unshare", "--net", "--mount", "true"], capture_output=True, text=True, check=False, env=_ENVIRONMENT
+    )
     if tried.returncode:
         remedy = "in a container, run it privileged"
         raise LabError(f"this machine lets root make no namespaces: {tried.stderr.strip()}", remedy=remedy)
@@ -90,7 +93,7 @@ async def run(argv: Sequence[str], *, text: str = "") -> str:
     Raises:
         LabError: it failed; carries the command and what it said.
     """
-    done = await anyio.run_process(list(argv), input=text.encode(), check=False)
+    done = await anyio.run_process(list(argv), input=text.encode(), check=False, env=_ENVIRONMENT)
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip()
         raise LabError(f"`{' '.join(argv)}` failed with status {done.returncode}: {said}")
