@@ -12,8 +12,11 @@ Message formats: PostgreSQL manual, chapter "Message Formats".
 from __future__ import annotations
 
 import enum
+import functools
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from osmia.protocols.parser import (
     CUT,
@@ -69,8 +72,7 @@ class MessageKind(enum.Enum):
 _KINDS = {kind.value: kind for kind in MessageKind if kind.value}
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One frontend message of a snippet, as far as it was captured and is worth keeping.
 
     `name` is the statement or portal it defines, uses or closes ("S:" or "P:" before it); `text` is the SQL of a
@@ -83,6 +85,7 @@ class Message:
     is_truncated: bool = False
 
 
+@functools.lru_cache(maxsize=1024)
 def scan(head: bytes) -> tuple[Message, ...]:
     """The messages of a client's snippet; empty if it is not PostgreSQL."""
     snippet = head[:MAX_SNIPPET_BYTES]
@@ -98,8 +101,10 @@ def scan(head: bytes) -> tuple[Message, ...]:
             # Other bytes after whole messages: what is understood so far still stands.
             return tuple(messages)
         end = position + 1 + length
+        is_truncated = is_header_cut or end > len(snippet)
+        read = _READERS.get(kind)
         body = snippet[position + _HEADER : end]
-        messages.append(_message(kind, body, is_truncated=is_header_cut or end > len(snippet)))
+        messages.append(read(kind, body, is_truncated) if read else Message(kind, is_truncated=is_truncated))
         position = len(snippet) if is_header_cut else end
     return tuple(messages)
 
@@ -113,30 +118,42 @@ def _startup(snippet: bytes) -> tuple[Message, ...]:
     return (Message(MessageKind.STARTUP, text=_STARTUP_CODES[code]),) if code in _STARTUP_CODES else ()
 
 
-def _message(kind: MessageKind, body: bytes, *, is_truncated: bool) -> Message:
-    match kind:
-        case MessageKind.QUERY:
-            return Message(kind, text=_string(body), is_truncated=is_truncated and b"\0" not in body)
-        case MessageKind.PARSE:
-            sql, end, _ = body.partition(b"\0")[2].partition(b"\0")
-            return Message(kind, f"S:{_name(body)}", text_of(sql), is_truncated=is_truncated and not end)
-        case MessageKind.BIND:
-            return Message(kind, f"P:{_name(body)}", f"S:{_name(body.partition(_NUL)[2])}", is_truncated=is_truncated)
-        case MessageKind.EXECUTE:
-            return Message(kind, f"P:{_name(body)}", is_truncated=is_truncated)
-        case MessageKind.DESCRIBE | MessageKind.CLOSE:
-            return Message(kind, f"{'P' if body[:1] == b'P' else 'S'}:{_name(body[1:])}", is_truncated=is_truncated)
-        case _:
-            return Message(kind, is_truncated=is_truncated)
+def _query(kind: MessageKind, body: bytes, is_truncated: bool) -> Message:  # noqa: FBT001 - as _READERS calls it
+    sql, end, _ = body.partition(_NUL)
+    return Message(kind, "", text_of(sql), is_truncated and not end)
 
 
-def _string(body: bytes) -> str:
-    return text_of(body.partition(b"\0")[0])
+def _parse(kind: MessageKind, body: bytes, is_truncated: bool) -> Message:  # noqa: FBT001 - as _READERS calls it
+    sql, end, _ = body.partition(_NUL)[2].partition(_NUL)
+    return Message(kind, f"S:{_name(body)}", text_of(sql), is_truncated and not end)
+
+
+def _bind(kind: MessageKind, body: bytes, is_truncated: bool) -> Message:  # noqa: FBT001 - as _READERS calls it
+    return Message(kind, f"P:{_name(body)}", f"S:{_name(body.partition(_NUL)[2])}", is_truncated)
+
+
+def _execute(kind: MessageKind, body: bytes, is_truncated: bool) -> Message:  # noqa: FBT001 - as _READERS calls it
+    return Message(kind, f"P:{_name(body)}", "", is_truncated)
+
+
+def _describe(kind: MessageKind, body: bytes, is_truncated: bool) -> Message:  # noqa: FBT001 - as _READERS calls it
+    return Message(kind, f"{'P' if body[:1] == b'P' else 'S'}:{_name(body[1:])}", "", is_truncated)
+
+
+_READERS: dict[MessageKind, Callable[[MessageKind, bytes, bool], Message]] = {
+    MessageKind.QUERY: _query,
+    MessageKind.PARSE: _parse,
+    MessageKind.BIND: _bind,
+    MessageKind.EXECUTE: _execute,
+    MessageKind.DESCRIBE: _describe,
+    MessageKind.CLOSE: _describe,
+}
+"""How each message that says more than its type is read; the others are never looked into."""
 
 
 def _name(body: bytes) -> str:
     """A name; `CUT` if its end was not captured, since half a name is another name."""
-    name, end, _ = body.partition(b"\0")
+    name, end, _ = body.partition(_NUL)
     return text_of(name) if end else CUT
 
 
