@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -87,10 +88,10 @@ def request_row(
     }
 
 
-def object_row(*, kind: str, name: str, namespace: str = "shop", seen_ns: int = 1, **known: object) -> Row:
-    """One row of `objects`."""
+def object_row(*, kind: str, name: str, namespace: str = "shop", seen_ns: int = 0, **known: object) -> Row:
+    """One row of `objects`, seen now unless told otherwise."""
     return {
-        "seen_ns": seen_ns,
+        "seen_ns": seen_ns or time.time_ns(),
         "uid": f"{kind}/{namespace}/{name}",
         "kind": kind,
         "namespace": namespace,

@@ -113,11 +113,15 @@ def main() -> None:
         following = min(until, done + 20 * _NS)
         seeder.flush(done, following)
         done = following
+    objects_due_ns = until + 60 * _NS
     while not given.once:
         time.sleep(max(0.0, 2 - (time.time_ns() - done) / _NS))
         now = time.time_ns()
         seeder.flush(done, now)
         done = now
+        if now >= objects_due_ns:
+            seeder.objects()
+            objects_due_ns = now + 60 * _NS
 
 
 if __name__ == "__main__":

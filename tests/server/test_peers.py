@@ -94,6 +94,13 @@ def test_an_address_of_several_pods_is_the_node_s() -> None:
     assert _name_at(_book(*shared, node), 100) == "node-1"
 
 
+def test_a_pod_that_went_unseen_gives_its_address_away() -> None:
+    """Nobody saw its end, but nobody reports it either, while the new owner is reported."""
+    book = _book(_pod("cart-1", "cart", from_s=100, seen_s=300), _pod("mail-1", "mail", from_s=900, seen_s=1_000))
+
+    assert (_name_at(book, 350), _name_at(book, 950)) == ("cart", "mail")
+
+
 def test_only_outsiders_are_named() -> None:
     """Rows get the owner's name where the peer was External, and keep what the agent knew."""
     rows = [

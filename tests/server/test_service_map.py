@@ -169,7 +169,17 @@ async def test_idle_workloads_are_on_the_map(store: Store, cluster_name: str, no
 
 async def test_deleted_workloads_leave_the_map(store: Store, cluster_name: str, now_s: int) -> None:
     """What was deleted before the end of the range is not idle but gone."""
-    rows = [{**row, "deleted_ns": (now_s - 60) * NS, "seen_ns": 2} for row in _workload("gone")]
+    rows = [{**row, "deleted_ns": (now_s - 60) * NS} for row in _workload("gone")]
+    await fill(store, cluster_name, rows, table=Table.OBJECTS)
+
+    answer = await _map(store, cluster_name, now_s)
+
+    assert answer.nodes == []
+
+
+async def test_workloads_nobody_reports_any_more_leave_the_map(store: Store, cluster_name: str, now_s: int) -> None:
+    """What went while no agent watched has no deletion, only a last sight."""
+    rows = [{**row, "seen_ns": (now_s - 600) * NS} for row in _workload("gone")]
     await fill(store, cluster_name, rows, table=Table.OBJECTS)
 
     answer = await _map(store, cluster_name, now_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 
 import pytest
@@ -70,8 +71,9 @@ async def test_histograms_merge_by_bucket(store: Store, cluster_name: str, now_s
 
 async def test_the_newest_row_of_an_object_wins(store: Store, cluster_name: str) -> None:
     """Objects replace their older selves, in whatever order they arrive."""
-    for seen_ns, phase in ((3, "Running"), (2, "Pending")):
-        row = object_row(kind="Pod", name="web-1", seen_ns=seen_ns, phase=phase)
+    now_ns = time.time_ns()
+    for age_ns, phase in ((0, "Running"), (1, "Pending")):
+        row = object_row(kind="Pod", name="web-1", seen_ns=now_ns - age_ns, phase=phase)
         await fill(store, cluster_name, [row], table=Table.OBJECTS)
 
     rows = await store.query("SELECT phase FROM objects FINAL WHERE cluster = {c:String}", {"c": cluster_name})

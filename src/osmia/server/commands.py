@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import resource
 import signal
 import socket
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ __all__ = ["server"]
 
 _GRACE_S = 3
 _BACKLOG = 512
+_OPEN_FILES = 65_536
 
 
 @click.command
@@ -35,9 +37,18 @@ def server(**given: object) -> None:
     """Run the platform: store, API and pages."""
     config = read(PROGRAM, ServerConfig, given)
     configure_logging(level=config.log_level, json=config.log_json)
+    _raise_file_limit()
     with ExitStack() as stack:
         sockets = [stack.enter_context(_bind(address)) for address in config.listen]
         anyio.run(partial(_serve, config, sockets), backend_options={"use_uvloop": True})
+
+
+def _raise_file_limit() -> None:
+    """The store keeps a few files open per part and soft limits are often 1,024; the hard one is ours to use."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class _Server(uvicorn.Server):

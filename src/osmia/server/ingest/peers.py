@@ -25,6 +25,9 @@ _FOREVER_NS = 1 << 62
 _OWNER_FIELDS = ("kind", "namespace", "name", "pod", "node")
 _OVER = frozenset({"Succeeded", "Failed"})
 
+# Agents report every object each minute: of several pods that claim an address, one not heard of since went unseen.
+_STALE_NS = 150 * 10**9
+
 # A deleted pod's last requests are reported up to a window later.
 _LINGER_NS = 15 * 10**9
 
@@ -93,15 +96,24 @@ class AddressBook:
         if not claims:
             return None
         current = [one for one in claims.values() if one.from_ns <= time_ns < one.to_ns + _LINGER_NS]
-        for kind in ("Node", "Pod", "Service"):
-            matching = [one for one in current if one.object_kind == kind]
-            if kind == "Pod" and len(matching) > 1:
-                # Within the linger both the old and the new pod match: the one that came last has the address.
-                alive = [one for one in matching if time_ns < one.to_ns]
-                matching = alive or [max(matching, key=lambda one: one.from_ns)]
+        for kind, choose in (("Node", _all), ("Pod", _current_pods), ("Service", _all)):
+            matching = choose([one for one in current if one.object_kind == kind], time_ns)
             if len(matching) == 1:
                 return matching[0].owner
         return None
+
+
+def _all(claims: list[Sighting], _time_ns: int) -> list[Sighting]:
+    return claims
+
+
+def _current_pods(claims: list[Sighting], time_ns: int) -> list[Sighting]:
+    """Of several pods with one address: those not yet deleted, or else the last; of these, those still reported."""
+    if len(claims) < 2:  # noqa: PLR2004 - several
+        return claims
+    alive = [one for one in claims if time_ns < one.to_ns] or [max(claims, key=lambda one: one.from_ns)]
+    reported = [one for one in alive if one.seen_ns + _STALE_NS >= time_ns]
+    return reported or [max(alive, key=lambda one: one.seen_ns)]
 
 
 class AddressBooks:

@@ -14,7 +14,13 @@ __all__ = ["Workload", "WorkloadDetails", "nodes_expected", "workload_details", 
 
 _LISTED_IDLE = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
 
-_EXISTS = "created_ns < {to_ns:UInt64} AND (deleted_ns = 0 OR deleted_ns >= {to_ns:UInt64})"
+_REPORTED_WITHIN_NS = 300 * 10**9
+"""Agents report every object each minute; one unheard of for longer went while nobody watched."""
+
+_EXISTS = (
+    "created_ns < {end_ns:UInt64} AND (deleted_ns = 0 OR deleted_ns >= {end_ns:UInt64})"
+    f" AND seen_ns + {_REPORTED_WITHIN_NS} >= {{end_ns:UInt64}}"
+)
 
 _OWNER = (
     "if(workload_name = '', 'Pod', workload_kind) AS owner_kind, if(workload_name = '', name, workload_name) AS owner"
@@ -108,11 +114,11 @@ def _pod(row: Row) -> PodState:
     return PodState(name=text(row, "name"), node=text(row, "node"), phase=text(row, "phase"), ip=ips[0] if ips else "")
 
 
-async def nodes_expected(store: Store, cluster: str) -> int:
+async def nodes_expected(store: Store, *, cluster: str, now_ns: int) -> int:
     """Nodes that exist now, each of which should run an agent; 0 when the cluster's nodes are not known."""
     rows = await store.query(
-        "SELECT count() AS nodes FROM objects FINAL"
-        " WHERE cluster = {cluster:String} AND kind = 'Node' AND deleted_ns = 0",
-        {"cluster": cluster},
+        "SELECT count() AS nodes FROM objects FINAL"  # noqa: S608 - made of constants
+        f" WHERE cluster = {{cluster:String}} AND kind = 'Node' AND {_EXISTS}",
+        {"cluster": cluster, "end_ns": now_ns},
     )
     return integer(rows[0], "nodes")

@@ -48,7 +48,7 @@ async def quality(store: Store, freshness: Freshness, *, cluster: str, now_ns: i
     rows = await store.query(_SQL, parameters)
     agents = [_agent(row) for row in rows]
     connected = [agent for agent in agents if now_ns // 10**6 - agent.last_seen_ms <= CONNECTED_S * 1_000]
-    expected = await nodes_expected(store, cluster) or len(agents)
+    expected = await nodes_expected(store, cluster=cluster, now_ns=now_ns) or len(agents)
     lost = sum(sum(agent.lost.values()) for agent in agents)
     return Quality(
         agents=agents,

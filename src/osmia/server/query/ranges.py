@@ -66,6 +66,8 @@ class TimeRange:
     from_s: int
     to_s: int
     resolution: Resolution
+    end_ms: int
+    """The end that was asked for, or now if that is earlier: when the question what exists is answered."""
 
     @classmethod
     def parse(cls, start: str, end: str, *, now_ms: int) -> TimeRange:
@@ -84,7 +86,7 @@ class TimeRange:
         fits = [r for r, longest_s, kept_s in _RESOLUTIONS if length_s <= longest_s and age_s <= kept_s]
         resolution = fits[0] if fits else _RESOLUTIONS[-1][0]
         step = resolution.step_s
-        return cls(from_ms // 1_000 // step * step, -(-to_ms // (1_000 * step)) * step, resolution)
+        return cls(from_ms // 1_000 // step * step, -(-to_ms // (1_000 * step)) * step, resolution, min(to_ms, now_ms))
 
     def seconds_covered(self, *, first_ns: int, newest_ns: int) -> float:
         """Seconds over which something first seen at `first_ns` is averaged; at least 1."""

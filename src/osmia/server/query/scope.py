@@ -84,6 +84,7 @@ class Scope:
             "to_s": self.span.to_s,
             "from_ns": self.span.from_s * 10**9,
             "to_ns": self.span.to_s * 10**9,
+            "end_ns": self.span.end_ms * 10**6,
         }
         if self.late_names:
             bound |= {

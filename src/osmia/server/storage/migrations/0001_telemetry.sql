@@ -218,7 +218,7 @@ CREATE TABLE IF NOT EXISTS @table(objects) (
     deleted_ns UInt64
 ) ENGINE = @engine(ReplacingMergeTree, uid, seen_ns)
 ORDER BY (cluster, kind, namespace, name, uid)
-TTL toDateTime(intDiv(deleted_ns, 1000000000), 'UTC') + INTERVAL 7 DAY WHERE deleted_ns > 0
+TTL toDateTime(intDiv(seen_ns, 1000000000), 'UTC') + INTERVAL 7 DAY
 SETTINGS @dedup;
 
 CREATE TABLE IF NOT EXISTS @table(ledger) (
