@@ -265,6 +265,16 @@ def test_a_lab_that_cannot_start_leaves_nothing(name: str) -> None:
     assert not Path(f"/run/osmia-lab/{name}").exists()
 
 
+def test_a_lab_that_fails_half_way_says_why_and_leaves_nothing(name: str) -> None:
+    """The API server's port is beyond all ports: the network stands by then, and goes again."""
+    said = osmia("up", "--api-port", "70000", name=name, fails=True)
+
+    assert "cannot listen on" in said
+    assert "--api-port" in said
+    assert not Path(f"/run/osmia-lab/{name}").exists()
+    assert f"osmia-lab-{name}-" not in text_of("ip", "netns", "list")
+
+
 def test_down_all_takes_every_lab_of_its_root(lab_host: None, tmp_path: Path) -> None:
     """Two labs in a root of their own: one command ends both, and the root goes with them."""
     root = tmp_path / "labs"

@@ -101,9 +101,13 @@ class Cluster:
         runtime = Runtime(pods=directory.pods, cgroup_root=cgroup_root(), network=network)
         kubelet = Kubelet(api, node=node, runtime=runtime, sockets=sockets, pods=directory.pods)
         api.log_source = kubelet.logs
-        served = await stack.enter_async_context(
-            serve(api, str(plan.host), config.api_port, tokens=[token], certificate=certificate)
-        )
+        try:
+            served = await stack.enter_async_context(
+                serve(api, str(plan.host), config.api_port, tokens=[token], certificate=certificate)
+            )
+        except (OSError, OverflowError) as exc:
+            where = f"{plan.host}:{config.api_port}"
+            raise LabError(f"the API server cannot listen on {where}: {exc}", remedy="give another --api-port") from exc
         served.write_kubeconfig(Path(state.kubeconfig))
         if state.kubeconfig_copy:
             served.write_kubeconfig(Path(state.kubeconfig_copy))

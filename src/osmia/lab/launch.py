@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import anyio
 import msgspec
@@ -39,9 +40,11 @@ async def start_daemon(config: LabConfig, *, kubeconfig_copy: str = "") -> LabSt
     if present is not None and present.is_alive:
         remedy = f"`osmia lab down --name {config.name}`, or give another --name"
         raise LabError(f"the lab {config.name} is up already (process {present.pid})", remedy=remedy)
+    if present is not None:
+        await take_down(directory)  # its process died; the new one's log must not go with the old files
     directory.make()
     order = msgspec.json.encode(DaemonOrder(config, kubeconfig_copy)).decode()
-    with directory.daemon_log.open("wb") as log:
+    with directory.daemon_log.open("w+b") as log:
         process = subprocess.Popen(  # noqa: ASYNC220 - it outlives us
             [sys.executable, "-m", "osmia.lab.daemon", order],
             stdin=subprocess.DEVNULL,
@@ -56,8 +59,8 @@ async def start_daemon(config: LabConfig, *, kubeconfig_copy: str = "") -> LabSt
                 if state is not None and state.is_up and state.pid == process.pid:
                     return state
                 await anyio.sleep(_POLL_S)
-    problem = _last_line(directory.daemon_log)
-    await _end(process)
+        await _end(process)
+        problem = _last_line(log)  # the process may have removed the file, but we hold it open
     await take_down(directory)
     raise LabError(f"the lab did not come up: {problem}")
 
@@ -100,9 +103,7 @@ async def _end(process: subprocess.Popen[bytes]) -> None:
     process.kill()
 
 
-def _last_line(path: Path) -> str:
-    try:
-        lines = path.read_text(errors="replace").strip().splitlines()
-    except OSError:
-        lines = []
+def _last_line(log: IO[bytes]) -> str:
+    log.seek(0)
+    lines = log.read().decode(errors="replace").strip().splitlines()
     return lines[-1].removeprefix("osmia: ") if lines else "it said nothing"
