@@ -30,14 +30,16 @@ export function Shell() {
       </a>
       <Rail />
       <TopBar />
-      <main id="content" tabIndex={-1} className="content">
+      <div className="stage">
         {notice ? (
-          <p className="notice" role="note">
+          <p className="server-notice" role="note">
             {notice}
           </p>
         ) : null}
-        {isUnknown ? <UnknownCluster id={cluster} /> : <Outlet />}
-      </main>
+        <main id="content" tabIndex={-1} className="content">
+          {isUnknown ? <UnknownCluster id={cluster} /> : <Outlet />}
+        </main>
+      </div>
       <StatusStrip feed={feed} />
     </div>
   );
