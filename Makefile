@@ -31,7 +31,7 @@ C_SOURCES := $(filter-out bpf/vmlinux.h,$(filter %.c %.h,$(BPF_SOURCES))) \
 	$(filter-out %/_bpf.c,$(NATIVE_SOURCES))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench docs lock clean
+.PHONY: help setup demo test check check-python check-c check-ui check-docs bench docs lock clean
 
 help: ## list these tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,14 +46,23 @@ test: setup ## all tests that this machine can run, Python then UI (ARGS= goes t
 	cd ui && npm test
 
 check: setup ## linters, types, import contracts, C format, UI types and lint, docs
+	@$(MAKE) --no-print-directory --keep-going check-python check-c check-ui check-docs
+
+check-python:
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/mypy tests bench .ci hatch_build.py
 	$(BIN)/lint-imports --no-logo
+
+check-c:
 	clang-format --style=file:bpf/.clang-format --dry-run -Werror $(C_SOURCES)
+
+check-ui:
 	cd ui && npx --no-install tsc --noEmit
 	cd ui && npm run --silent lint
+
+check-docs:
 	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
 
 bench: setup ## all benchmarks, or NAME=group.bench for one; writes bench/results.json
