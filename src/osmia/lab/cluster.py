@@ -12,6 +12,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import anyio.abc
 import msgspec
 from anyio.to_thread import run_sync
 
-from osmia.lab.apiserver import ApiError, ApiServer, Certificate, LogQuery, make_certificate, serve
+from osmia.lab.apiserver import ApiError, ApiServer, LogQuery, Served, make_certificate, serve
 from osmia.lab.config import LabConfig, check_name
 from osmia.lab.controllers.deployments import Deployments
 from osmia.lab.controllers.proxy import Proxy
@@ -94,39 +95,31 @@ class Cluster:
     ) -> Cluster:
         network, plan = state.network, state.plan
         api = ApiServer(service_network=state.services)
-        token = secrets.token_hex(16)
-        certificate = await run_sync(_make_certificate, directory, plan)
-        sockets = await stack.enter_async_context(NodeSockets(network))
-        node = _node_facts(state, directory, token, certificate)
-        runtime = Runtime(pods=directory.pods, cgroup_root=cgroup_root(), network=network)
-        kubelet = Kubelet(api, node=node, runtime=runtime, sockets=sockets, pods=directory.pods)
-        api.log_source = kubelet.logs
-        try:
-            served = await stack.enter_async_context(
-                serve(api, str(plan.host), config.api_port, tokens=[token], certificate=certificate)
-            )
-        except (OSError, OverflowError) as exc:
-            where = f"{plan.host}:{config.api_port}"
-            raise LabError(f"the API server cannot listen on {where}: {exc}", remedy="give another --api-port") from exc
-        served.write_kubeconfig(Path(state.kubeconfig))
-        if state.kubeconfig_copy:
-            served.write_kubeconfig(Path(state.kubeconfig_copy))
+        served = await _serve(config, state, directory, api, stack)
         _create_system_objects(api, plan, served.port)
+        sockets = await stack.enter_async_context(NodeSockets(network))
         names = NameServer()
+        proxy = Proxy(api, [network], names)
+        kubelet = Kubelet(
+            api,
+            node=_node_facts(state, directory, served),
+            runtime=Runtime(pods=directory.pods, cgroup_root=cgroup_root(), network=network),
+            sockets=sockets,
+            pods=directory.pods,
+        )
+        api.log_source = kubelet.logs
         datagrams, listener = await _dns_sockets(sockets, plan)
         stack.callback(datagrams.close)
         stack.callback(listener.close)
         tasks = await stack.enter_async_context(anyio.create_task_group())
         stack.callback(tasks.cancel_scope.cancel)
-        proxy = Proxy(api, [network], names)
         controllers = (
             *(Deployments(api), ReplicaSets(api), StatefulSets(api), DaemonSets(api), Scheduler(api)),
-            *(Services(api, plan.services), Claims(api), proxy),
+            *(Services(api, plan.services), Claims(api), proxy, kubelet),
         )
         for controller in controllers:
             tasks.start_soon(controller.run)
         tasks.start_soon(names.serve, datagrams, listener)
-        tasks.start_soon(kubelet.run)
         up = msgspec.structs.replace(state, server=served.url, is_up=True)
         directory.write(up)
         log.info("lab is up", name=state.name, server=served.url, pods=state.pods, services=state.services)
@@ -258,18 +251,32 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _make_certificate(directory: LabDirectory, plan: AddressPlan) -> Certificate:
+async def _serve(
+    config: LabConfig, state: LabState, directory: LabDirectory, api: ApiServer, stack: AsyncExitStack
+) -> Served:
+    """Put the API server on the uplink's host address, by TLS and token, and write the kubeconfigs."""
+    plan = state.plan
     hosts = (str(plan.host), str(plan.kubernetes), "127.0.0.1", "localhost", "kubernetes.default.svc")
-    return make_certificate(directory.path, hosts=hosts)
+    certificate = await run_sync(partial(make_certificate, directory.path, hosts=hosts))
+    serving = serve(api, str(plan.host), config.api_port, tokens=[secrets.token_hex(16)], certificate=certificate)
+    try:
+        served = await stack.enter_async_context(serving)
+    except (OSError, OverflowError) as exc:
+        where = f"{plan.host}:{config.api_port}"
+        raise LabError(f"the API server cannot listen on {where}: {exc}", remedy="give another --api-port") from exc
+    for path in filter(None, (state.kubeconfig, state.kubeconfig_copy)):
+        served.write_kubeconfig(Path(path))
+    return served
 
 
-def _node_facts(state: LabState, directory: LabDirectory, token: str, certificate: Certificate) -> NodeFacts:
+def _node_facts(state: LabState, directory: LabDirectory, served: Served) -> NodeFacts:
+    authority = served.certificate.certificate.read_text() if served.certificate else ""
     return NodeFacts(
         name=state.node,
         address=str(state.plan.node),
         dns=str(state.plan.dns),
         environment={"KUBERNETES_SERVICE_HOST": str(state.plan.kubernetes), "KUBERNETES_SERVICE_PORT": "443"},
-        account_files={"token": token, "ca.crt": certificate.certificate.read_text()},
+        account_files={"token": served.token, "ca.crt": authority},
         claims=directory.claims,
     )
 

@@ -26,6 +26,8 @@ _LOG_LIMIT_BYTES = 32 << 20
 _LOG_CHECK_S = 10.0
 _LOG_CHUNK_BYTES = 64 << 10
 _FOLLOW_S = 0.2
+_VERSION = "v1.30.0-osmia"
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 log = get_logger("lab.kubelet")
 
@@ -75,50 +77,16 @@ class Kubelet:
             del self._workers[uid]
 
     def _register(self) -> None:
-        resources = {"cpu": str(os.cpu_count() or 1), "memory": f"{_memory_kib()}Ki", "pods": "250"}
-        now = self._api.timestamp()
+        labels = {"hostname": self._node.name, "os": "linux", "arch": _ARCHITECTURES.get(platform.machine(), "")}
         self._api.put(
             "nodes",
             {
                 "metadata": {
                     "name": self._node.name,
-                    "labels": {
-                        "kubernetes.io/hostname": self._node.name,
-                        "kubernetes.io/os": "linux",
-                        "kubernetes.io/arch": {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), ""),
-                    },
+                    "labels": {f"kubernetes.io/{key}": value for key, value in labels.items()},
                 },
                 "spec": {"providerID": f"osmia-lab://{self._node.name}"},
-                "status": {
-                    "addresses": [
-                        {"type": "InternalIP", "address": self._node.address},
-                        {"type": "Hostname", "address": self._node.name},
-                    ],
-                    "capacity": resources,
-                    "allocatable": resources,
-                    "conditions": [
-                        {
-                            "type": "Ready",
-                            "status": "True",
-                            "reason": "KubeletReady",
-                            "message": "the lab's kubelet runs",
-                            "lastHeartbeatTime": now,
-                            "lastTransitionTime": now,
-                        }
-                    ],
-                    "nodeInfo": {
-                        "kernelVersion": platform.release(),
-                        "kubeletVersion": "v1.30.0-osmia",
-                        "containerRuntimeVersion": "osmia-lab://1",
-                        "operatingSystem": "linux",
-                        "architecture": platform.machine(),
-                        "osImage": "this machine",
-                        "machineID": "",
-                        "systemUUID": "",
-                        "bootID": "",
-                        "kubeProxyVersion": "v1.30.0-osmia",
-                    },
-                },
+                "status": _node_status(self._node, self._api.timestamp()),
             },
         )
 
@@ -157,5 +125,28 @@ class Kubelet:
                     log.info("log was cut", path=str(path))
 
 
-def _memory_kib() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1024
+def _node_status(node: NodeFacts, now: str) -> Object:
+    memory_kib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1024
+    resources = {"cpu": str(os.cpu_count() or 1), "memory": f"{memory_kib}Ki", "pods": "250"}
+    is_ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "the lab's kubelet runs"}
+    return {
+        "addresses": [
+            {"type": "InternalIP", "address": node.address},
+            {"type": "Hostname", "address": node.name},
+        ],
+        "capacity": resources,
+        "allocatable": resources,
+        "conditions": [{**is_ready, "lastHeartbeatTime": now, "lastTransitionTime": now}],
+        "nodeInfo": {
+            "architecture": _ARCHITECTURES.get(platform.machine(), ""),
+            "bootID": "",
+            "containerRuntimeVersion": "osmia-lab://1",
+            "kernelVersion": platform.release(),
+            "kubeProxyVersion": _VERSION,
+            "kubeletVersion": _VERSION,
+            "machineID": "",
+            "operatingSystem": "linux",
+            "osImage": "this machine",
+            "systemUUID": "",
+        },
+    }

@@ -53,17 +53,10 @@ def container_script(  # noqa: PLR0913 - one argument per part of the world it b
     argv: Sequence[str],
     has_own_pids: bool,
 ) -> str:
-    """The script, to be run by `sh -eu` in new namespaces.
+    """The script, to be run by `sh -eu` in new namespaces, that becomes `argv` as `user` in `directory`.
 
-    Args:
-        home: an empty directory of this machine, below which the root is put together.
-        host_mounts: mount points of this machine that show through.
-        mounts: volumes.
-        files: path -> content of files that replace those of the root.
-        user: who runs the program.
-        directory: where it starts.
-        argv: the program.
-        has_own_pids: whether it is in a new pid namespace, and so needs a new /proc.
+    The root is put together below `home`, an empty directory; `host_mounts` of this machine show through, `mounts` are
+    volumes, `files` (path -> content) replace files of the root.
     """
     root = quote(f"{home}/root")
     layers = f"lowerdir=/,upperdir={home}/upper,workdir={home}/work"
