@@ -92,6 +92,34 @@ def test_listening_beyond_loopback_warns(tmp_path: Path) -> None:
     assert sum("osmia server listening on" in line for line in lines) >= 1
 
 
+def test_a_full_queue_is_a_503_with_a_time_to_come_back(tmp_path: Path, now_s: int) -> None:
+    """Agents faster than the store are told to wait, and nothing they were promised is lost."""
+    rows = [window_row(start_s=now_s, template=f"/{i}") for i in range(50)]
+    answers: list[httpx.Response] = []
+
+    def press(cluster: Cluster, agent: str) -> None:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and not any(one.status_code == 503 for one in answers):
+            answers.append(cluster.try_post(Table.WINDOWS, rows, agent=agent))
+
+    with ServerProcess.start(tmp_path, "--queue-rows", "60") as server, server.add_cluster("demo") as cluster:
+        agents = [threading.Thread(target=press, args=(cluster, f"agent-{i}")) for i in range(4)]
+        for agent in agents:
+            agent.start()
+        for agent in agents:
+            agent.join()
+        stored = cluster.get("map")["edges"][0]["count"]
+        refused = server.metric("ingest_rejected_total", cause="queue_full")
+
+    busy = [one for one in answers if one.status_code == 503]
+    accepted = [one for one in answers if one.status_code == 200]
+    assert busy
+    assert {one.headers["retry-after"] for one in busy} == {"2"}
+    assert busy[0].json()["error"]["remedy"]
+    assert refused == len(busy)
+    assert stored == 50 * len(accepted)
+
+
 @pytest.mark.crash
 @pytest.mark.slow
 def test_kill_9_loses_nothing_acknowledged_and_counts_nothing_twice(tmp_path: Path, now_s: int) -> None:

@@ -178,16 +178,3 @@ async def test_a_half_written_journal_file_is_dropped(tmp_path: Path) -> None:
         left = list((tmp_path / "journal").iterdir())
 
     assert left == []
-
-
-async def test_old_receipts_are_forgotten(tmp_path: Path) -> None:
-    """Receipts are bounded in age."""
-    metadata = await MetadataStore.open(f"sqlite:///{tmp_path / 'metadata.sqlite'}")
-    await metadata.add_receipts(["old"], now_ms=1_000)
-    await metadata.add_receipts(["new", "old"], now_ms=9_000)
-
-    forgotten = await metadata.forget_receipts(before_ms=5_000)
-
-    known = [await metadata.has_receipt(token) for token in ("old", "new")]
-    await metadata.close()
-    assert (forgotten, known) == (1, [False, True])

@@ -17,6 +17,7 @@ from osmia.server.api.pages import pages_router
 from osmia.server.api.state import Directory, Services
 from osmia.server.auth.keys import KeyRing
 from osmia.server.config import ServerConfig
+from osmia.server.ingest.admission import Admission
 from osmia.server.ingest.intake import Intake
 from osmia.server.ingest.journal import Journal
 from osmia.server.ingest.late import load_late_names
@@ -101,6 +102,7 @@ async def open_services(config: ServerConfig) -> AsyncIterator[Services]:
             presence=presence,
             freshness=freshness,
             metrics=metrics,
+            admission=Admission(metrics, limit=config.ingest_posts),
             max_bytes=config.max_payload_mib * _MIB,
         )
         yield Services(

@@ -38,6 +38,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     queue_rows: _Positive = setting(200_000, "rows waiting to be stored before agents are told to wait")
     batch_rows: _Positive = setting(10_000, "rows after which a batch is stored at once")
     batch_ms: _Positive = setting(300, "longest wait for a batch to fill, in milliseconds")
+    ingest_posts: _Positive = setting(256, "batches of agents handled at the same time")
     max_payload_mib: _Positive = setting(32, "largest ingest payload after decompression, in MiB")
     sse_clients: _Positive = setting(200, "browsers that may follow live updates at the same time")
     log_level: str = setting("info", "debug, info, warning or error")

@@ -10,10 +10,8 @@ from fastapi import APIRouter, Header, Request, Response
 from osmia.model.wire import CONTENT_ENCODING, CONTENT_TYPE, Table
 from osmia.server.api.answer import json_answer
 from osmia.server.api.state import Services, ServicesDependency
-from osmia.server.ingest.errors import BadBatchError, NotStoredError, TooLargeError, UnknownKeyError
+from osmia.server.ingest.errors import BadBatchError, TooLargeError, UnknownKeyError
 from osmia.server.ingest.intake import Batch
-from osmia.server.storage.store import QueryError
-from osmia.telemetry import get_logger
 
 __all__ = ["Accepted", "router"]
 
@@ -21,7 +19,6 @@ router = APIRouter(prefix="/api/v1/ingest", tags=["ingest"])
 
 _BEARER = "Bearer "
 _MAX_NAME = 200
-_log = get_logger("ingest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +45,15 @@ async def ingest(  # noqa: PLR0913 - one argument per header of the wire
         kind = _table(table)
         agent, sequence = _agent(osmia_agent), _sequence(osmia_sequence)
         _check_form(request)
-        payload = await _body(request, services.config.max_payload_mib << 20)
+        with services.intake.admission.enter():
+            payload = await _body(request, services.config.max_payload_mib << 20)
+            accepted = await services.intake.take(Batch(osmia_cluster, agent, sequence, kind, payload))
     except BadBatchError as exc:
         services.metrics.add("ingest_rejected", cause=exc.cause)
         raise
     except UnknownKeyError:
         services.metrics.add("ingest_rejected", cause="unauthorized")
         raise
-    try:
-        accepted = await services.intake.take(Batch(osmia_cluster, agent, sequence, kind, payload))
-    except QueryError as exc:
-        services.metrics.add("ingest_rejected", cause="store")
-        _log.error("batch not stored", table=table, cluster=osmia_cluster, error=str(exc))
-        raise NotStoredError(f"the store failed: {exc.message}", retry_after_s=2) from exc
     return json_answer(Accepted(accepted))
 
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from osmia.model.wire import Table
+from osmia.server.ingest.admission import Admission
 from osmia.server.ingest.decode import decode
-from osmia.server.ingest.errors import BadBatchError
 from osmia.server.ingest.late import name_late
 from osmia.server.ingest.peers import AddressBooks, name_peers, sighting
 from osmia.server.ingest.presence import Presence
@@ -52,6 +52,7 @@ class Intake:
     freshness: Freshness
     late_names: LateNames
     metrics: ServerMetrics
+    admission: Admission
     max_bytes: int
 
     async def take(self, batch: Batch) -> int:
@@ -61,11 +62,7 @@ class Intake:
             BadBatchError: the payload is not what it should be.
             NotStoredError: too much is waiting already.
         """
-        try:
-            decoded = await anyio.to_thread.run_sync(self._decode, batch)
-        except BadBatchError as exc:
-            self.metrics.add("ingest_rejected", cause=exc.cause)
-            raise
+        decoded = await anyio.to_thread.run_sync(self._decode, batch, limiter=self.admission.decoders)
         if batch.table is Table.OBJECTS:
             # Before the insert: traffic that is on its way may need these addresses already.
             self._learn(batch.cluster, decoded)

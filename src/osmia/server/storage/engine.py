@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Limits", "SqlStore"]
 
+_MAX_WAITING_READS = 64
+_TOO_MANY_QUERIES = 202  # ClickHouse's own number for it
+
 _INSERT_SETTINGS = {
     "deduplicate_blocks_in_dependent_materialized_views": "1",
     "distributed_foreground_insert": "1",
@@ -97,6 +100,8 @@ class SqlStore:
 
     async def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> Sequence[Row]:
         """See `Store.query`."""
+        if self._read_slots.statistics().tasks_waiting >= _MAX_WAITING_READS:
+            raise QueryError("too many questions are waiting", code=_TOO_MANY_QUERIES, remedy="ask again in a moment")
 
         def work() -> list[Row]:
             client = self._idle.pop()
