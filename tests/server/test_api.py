@@ -284,6 +284,16 @@ def test_an_unknown_call_is_json(server: ServerProcess) -> None:
     assert (answer.status_code, _error(answer)["value"]) == (404, "/api/v1/nonsense")
 
 
+def test_the_reference_loads_nothing_from_elsewhere(server: ServerProcess) -> None:
+    """It names every call and needs no network."""
+    page = server.http.get("/api/docs").text
+
+    assert "/api/v1/clusters/{cluster_id}/map" in page
+    assert "ResourceDetails" in page
+    assert "http://" not in page
+    assert "https://" not in page
+
+
 def test_health_says_what_runs(server: ServerProcess) -> None:
     """Store, version and lag at a glance."""
     answer = server.http.get("/healthz")

@@ -18,13 +18,13 @@ pytestmark = pytest.mark.anyio
 _SNAPSHOT = Path(__file__).parent / "openapi_snapshot.txt"
 
 
-async def _get(web: Path, path: str) -> httpx.Response:
+async def _get(web: Path, path: str, *, method: str = "GET") -> httpx.Response:
     app = FastAPI()
     install_error_handlers(app)
     app.include_router(pages_router(web))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://osmia") as http:
-        return await http.get(path)
+        return await http.request(method, path)
 
 
 @pytest.mark.parametrize("path", ["/", "/clusters/abc/map", "/clusters/abc/resources/Deployment//x"])
@@ -56,6 +56,20 @@ async def test_an_unknown_call_is_not_a_page(web: Path) -> None:
     answer = await _get(web, "/api/v1/gone")
 
     assert (answer.status_code, answer.json()["error"]["field"]) == (404, "path")
+
+
+async def test_an_unknown_call_is_not_found_by_any_method(web: Path) -> None:
+    """A POST to nowhere is 404, not "method not allowed"."""
+    answer = await _get(web, "/api/v1/gone", method="POST")
+
+    assert answer.status_code == 404
+
+
+async def test_pages_answer_to_head(web: Path) -> None:
+    """Probes and proxies ask without wanting the body."""
+    answer = await _get(web, "/", method="HEAD")
+
+    assert (answer.status_code, answer.content) == (200, b"")
 
 
 @pytest.mark.parametrize("path", ["/../secret", "/%2e%2e/secret", "/..%2fsecret"])

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from osmia import __version__
-from osmia.server.api import clusters, health, ingest, live, telemetry
+from osmia.server.api import clusters, health, ingest, live, reference, telemetry
 from osmia.server.api.errors import ErrorBody, install_error_handlers
 from osmia.server.api.pages import pages_router
 from osmia.server.api.state import Directory, Services
@@ -56,14 +56,14 @@ def create_app(config: ServerConfig, *, web: Path | None = None) -> FastAPI:
         version=__version__,
         summary="Service map, traffic and data quality of monitored clusters",
         lifespan=lifespan,
-        docs_url="/api/docs",
+        docs_url=None,
         redoc_url=None,
         openapi_url="/api/openapi.json",
         generate_unique_id_function=_operation_id,
         responses={"4XX": {"model": ErrorBody, "description": "What was wrong and what to do"}},
     )
     install_error_handlers(app)
-    for module in (clusters, telemetry, live, ingest, health):
+    for module in (clusters, telemetry, live, ingest, health, reference):
         app.include_router(module.router)
     app.include_router(pages_router(web))
     return app

@@ -13,6 +13,8 @@ from osmia.server.api.errors import ApiError
 
 __all__ = ["pages_router"]
 
+_ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+
 _HASHED = "assets/"
 """Files under it carry a hash of their content in their name."""
 
@@ -33,11 +35,11 @@ def pages_router(directory: Path | None = None) -> APIRouter:
     root = (directory or Path(osmia.__file__).parent / "web").resolve()
     router = APIRouter(include_in_schema=False)
 
-    @router.get("/api/{path:path}")
+    @router.api_route("/api/{path:path}", methods=_ALL_METHODS)
     async def no_such_call(path: str) -> Response:
         raise ApiError(404, "path", f"/api/{path}", problem="no such call", remedy="see /api/docs")
 
-    @router.get("/{path:path}")
+    @router.api_route("/{path:path}", methods=["GET", "HEAD"])
     async def page(path: str) -> Response:
         file = (root / path).resolve()
         if path and file.is_relative_to(root) and await anyio.Path(file).is_file():
