@@ -65,12 +65,3 @@ def test_addresses_are_reused_as_late_as_possible() -> None:
     assert rest[-1] == first
     with pytest.raises(LabError, match="no address is left"):
         pool.take()
-
-
-def test_a_wanted_address_is_given_once() -> None:
-    """Asking for an address gets it, asking again does not."""
-    pool = AddressPool(IPv4Network("10.1.0.0/29"), reserved=[])
-
-    assert str(pool.take("10.1.0.4")) == "10.1.0.4"
-    with pytest.raises(LabError, match=r"10\.1\.0\.4 is taken"):
-        pool.take("10.1.0.4")

@@ -59,7 +59,7 @@ class LabState(msgspec.Struct, frozen=True):
     @property
     def network(self) -> NodeNetwork:
         """Its node's network."""
-        return NodeNetwork(self.name, self.node, self.plan)
+        return NodeNetwork(self.node, self.plan)
 
     @property
     def is_alive(self) -> bool:

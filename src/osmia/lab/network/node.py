@@ -55,7 +55,6 @@ async def used_networks() -> list[IPv4Network]:
 class NodeNetwork:
     """Names and addresses of one node's network; `create` and `remove` make it so."""
 
-    lab: str
     node: str
     plan: AddressPlan
 

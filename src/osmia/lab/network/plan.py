@@ -108,20 +108,15 @@ class AddressPool:
         kept = set(reserved)
         self._free = dict.fromkeys(address for address in network.hosts() if address not in kept)
 
-    def take(self, wanted: str | None = None) -> IPv4Address:
-        """A free address, or the wanted one.
+    def take(self) -> IPv4Address:
+        """A free address.
 
         Raises:
-            LabError: the network is used up, or the wanted address is taken or outside.
+            LabError: the network is used up.
         """
-        if wanted is not None:
-            address = IPv4Address(wanted)
-            if address not in self._free:
-                raise LabError(f"address {wanted} is taken or not in {self._network}")
-        elif self._free:
-            address = next(iter(self._free))
-        else:
+        if not self._free:
             raise LabError(f"no address is left in {self._network}", remedy="give a larger network")
+        address = next(iter(self._free))
         del self._free[address]
         return address
 

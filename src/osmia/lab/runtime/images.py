@@ -31,7 +31,7 @@ if [ ! -s "$data/PG_VERSION" ]; then
   [ "$database" = postgres ] ||
     echo "CREATE DATABASE \\"$database\\"" | postgres --single -D "$data" postgres > /dev/null
 fi
-exec postgres -D "$data" -c listen_addresses='*' -c unix_socket_directories= -c fsync=off -c shared_buffers=32MB \
+exec postgres -D "$data" -c listen_addresses='*' -c unix_socket_directories= -c fsync=off -c shared_buffers=16MB \
   -c max_wal_size=64MB -c min_wal_size=16MB -c max_connections=100 -c max_worker_processes=2 \
   -c max_parallel_workers=0 -c log_checkpoints=off -c checkpoint_warning=0 -c autovacuum_max_workers=1 -c jit=off "$@"
 """

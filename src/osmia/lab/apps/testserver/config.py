@@ -13,7 +13,7 @@ class TestserverConfig(msgspec.Struct, frozen=True):
     """Settings of testserver."""
 
     port: int = setting(8200, "Port to serve on.")
-    threads: int = setting(4, "Threads that serve requests.")
+    threads: int = setting(3, "Threads that serve requests; each keeps up to two connections to the database.")
     currencies_url: str = setting("http://sample-service-currencies:8005", "Where the exchange rates come from.")
     database_host: str = setting("postgres", "Host of PostgreSQL.")
     database_port: int = setting(5432, "Port of PostgreSQL.")
