@@ -15,6 +15,7 @@ import yaml
 from osmia.server.api.install import manifest
 
 CHART = Path(__file__).parents[2] / "deploy/helm/osmia-agent"
+KUBERNETES = ("--kube-version", "1.30.0")
 GIVEN = {"server": "http://osmia.example:8460", "monitoringId": "m1", "key": "k1"}
 
 
@@ -70,7 +71,7 @@ def test_helm_renders_the_command_of_the_page() -> None:
     """With the three values that the page fills in, the chart renders and carries them."""
     settings = [part for name, value in GIVEN.items() for part in ("--set", f"{name}={value}")]
 
-    result = helm("template", "osmia-agent", str(CHART), "--namespace", "osmia", *settings)
+    result = helm("template", "osmia-agent", str(CHART), *KUBERNETES, "--namespace", "osmia", *settings)
 
     objects = {one["kind"]: one for one in yaml.safe_load_all(result.stdout) if one}
     assert result.returncode == 0, result.stderr
@@ -81,7 +82,7 @@ def test_helm_renders_the_command_of_the_page() -> None:
 
 def test_helm_refuses_a_missing_key_with_the_place_to_find_it() -> None:
     """A forgotten value stops the installation and says where it is."""
-    result = helm("template", "osmia-agent", str(CHART), "--set", "server=http://x", "--set", "monitoringId=m")
+    result = helm("template", "a", str(CHART), *KUBERNETES, "--set", "server=http://x", "--set", "monitoringId=m")
 
     assert result.returncode != 0
     assert "key is on the cluster's page" in result.stderr
