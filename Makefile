@@ -31,7 +31,7 @@ C_SOURCES := $(filter-out bpf/vmlinux.h,$(filter %.c %.h,$(BPF_SOURCES))) \
 	$(filter-out %/_bpf.c,$(NATIVE_SOURCES))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check check-python check-c check-ui check-docs bench docs lock clean
+.PHONY: help setup demo test test-python test-ui check check-python check-c check-ui check-docs bench docs lock clean
 
 help: ## list these tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,8 +42,13 @@ demo: setup ## a small Kubernetes with sample apps on this machine, watched live
 	@$(BIN)/osmia demo $(ARGS)
 
 test: setup ## all tests that this machine can run, Python then UI (ARGS= goes to pytest)
+	@$(MAKE) --no-print-directory --keep-going test-python test-ui
+
+test-python:
 	$(BIN)/pytest $(ARGS)
-	cd ui && npm test
+
+test-ui:
+	cd ui && npm --silent test
 
 check: setup ## linters, types, import contracts, C format, UI types and lint, docs
 	@$(MAKE) --no-print-directory --keep-going check-python check-c check-ui check-docs
