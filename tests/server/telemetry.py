@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Sequence
 
 from osmia.model.wire import Table
@@ -24,7 +25,7 @@ async def fill(
 ) -> None:
     """Store wire rows as the intake would."""
     token = token or f"{cluster}-{next(_numbers)}"
-    decoded = decode(table, body(table, rows), max_bytes=1 << 26)
+    decoded = decode(table, body(table, rows), max_bytes=1 << 26, now_s=time.time())
     shaped = shape(table, decoded, cluster=cluster, agent="agent-1", token=token)
     await store.insert(STORE_TABLES[table], shaped, token=token)
 

@@ -108,7 +108,7 @@ def test_only_outsiders_are_named() -> None:
         window_row(start_s=200, target="External//203.0.113.7"),
         window_row(start_s=200, target="Deployment/shop/known"),
     ]
-    decoded = decode(Table.WINDOWS, body(Table.WINDOWS, rows), max_bytes=1 << 20)
+    decoded = decode(Table.WINDOWS, body(Table.WINDOWS, rows), max_bytes=1 << 20, now_s=200)
 
     named = name_peers(decoded, _book(_pod("cart-1", "cart", from_s=100)), time_column="last_ns")
 

@@ -27,8 +27,7 @@ _TYPES = {
 
 _PAIRS = {Table.WINDOWS: ("buckets", "bucket_counts"), Table.LEDGER: ("lost_causes", "lost_counts")}
 
-_LATEST_S = 4_102_444_800  # the year 2100
-_SECONDS = {Table.WINDOWS: "start_s"}
+_LATEST_NS = 4_102_444_800 * 10**9  # the year 2100
 _NANOSECONDS = {
     Table.WINDOWS: ("first_ns", "last_ns"),
     Table.REQUESTS: ("time_ns",),
@@ -36,20 +35,32 @@ _NANOSECONDS = {
     Table.LEDGER: ("time_ns", "started_ns"),
 }
 
+# The column that says when, and its ticks per second. Rows far from now would land in partitions of their own, of
+# which one insert may touch only so many, and would be dropped as too old at the next merge.
+_WHEN = {
+    Table.WINDOWS: ("start_s", 1),
+    Table.REQUESTS: ("time_ns", 10**9),
+    Table.OBJECTS: ("seen_ns", 10**9),
+    Table.LEDGER: ("time_ns", 10**9),
+}
+_OLDEST_S = 3 * 86_400
+_AHEAD_S = 3_600
 
-def decode(table: Table, payload: bytes, *, max_bytes: int) -> pa.Table:
+
+def decode(table: Table, payload: bytes, *, max_bytes: int, now_s: float) -> pa.Table:
     """The rows of one compressed Arrow IPC stream, exactly the declared columns in their order.
 
     Raises:
         TooLargeError: more than `max_bytes` decompressed, or more than `MAX_ROWS` rows.
-        BadBatchError: not zstd, not Arrow, cut off, or with other columns than declared.
+        BadBatchError: not zstd, not Arrow, cut off, with other columns than declared, or far from `now_s`.
     """
     rows = _columns(table, _read(table, _decompress(payload, max_bytes)))
     if rows.num_rows > MAX_ROWS:
         raise TooLargeError(
             table.value, str(rows.num_rows), "too many rows", cause="too_large", remedy=f"send at most {MAX_ROWS}"
         )
-    _check_values(table, rows)
+    _check_lists(table, rows)
+    _check_times(table, rows, now_s)
     return rows
 
 
@@ -105,19 +116,29 @@ def _columns(table: Table, rows: pa.Table) -> pa.Table:
     return pa.table(columns, names=list(declared))
 
 
-def _check_values(table: Table, rows: pa.Table) -> None:
+def _check_lists(table: Table, rows: pa.Table) -> None:
     pair = _PAIRS.get(table)
-    if pair is not None:
-        lengths = [pc.list_value_length(rows.column(name)) for name in pair]
-        if not lengths[0].equals(lengths[1]):
-            raise _bad_column(table, pair[1], f"not as long as {pair[0]}", "send one count for each")
-    limits = [(name, _LATEST_S * 10**9) for name in _NANOSECONDS[table]]
-    if table in _SECONDS:
-        limits.append((_SECONDS[table], _LATEST_S))
-    for name, limit in limits:
-        latest = pc.max(rows.column(name)).as_py() or 0
-        if latest > limit:
-            raise _bad_column(table, name, f"{latest} is after the year 2100", "send Unix time in the column's unit")
+    if pair is None:
+        return
+    lengths = [pc.list_value_length(rows.column(name)) for name in pair]
+    if not lengths[0].equals(lengths[1]):
+        raise _bad_column(table, pair[1], f"not as long as {pair[0]}", "send one count for each")
+
+
+def _check_times(table: Table, rows: pa.Table, now_s: float) -> None:
+    if not rows.num_rows:
+        return
+    name, ticks = _WHEN[table]
+    bounds = pc.min_max(rows.column(name)).as_py()
+    for seconds in (bounds["min"] / ticks, bounds["max"] / ticks):
+        if not now_s - _OLDEST_S <= seconds <= now_s + _AHEAD_S:
+            raise _bad_column(
+                table, name, f"{seconds:.0f} s is too far from now ({now_s:.0f} s)", "set the clock of the agent's node"
+            )
+    for name in _NANOSECONDS[table]:
+        latest = pc.max(rows.column(name)).as_py()
+        if latest > _LATEST_NS:
+            raise _bad_column(table, name, f"{latest} is after the year 2100", "send Unix time in ns")
 
 
 def _bad_column(table: Table, column: str, problem: str, remedy: str) -> BadBatchError:

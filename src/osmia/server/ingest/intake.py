@@ -76,7 +76,7 @@ class Intake:
         return int(rows.num_rows)
 
     def _decode(self, batch: Batch) -> pa.Table:
-        return decode(batch.table, batch.payload, max_bytes=self.max_bytes)
+        return decode(batch.table, batch.payload, max_bytes=self.max_bytes, now_s=time.time())
 
     def _name_peers(self, batch: Batch, rows: pa.Table) -> pa.Table:
         if batch.table not in _TIME_COLUMNS:

@@ -8,7 +8,7 @@ repeated here, under the same token, until it succeeds: giving up in between cou
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -35,6 +35,7 @@ _PASSING = frozenset({0, 159, 209, 210, 241, 242, 243, 252, 1002})
 _FIRST_PAUSE_S = 0.2
 _LAST_PAUSE_S = 5.0
 _RETRY_AFTER_S = 2
+_LATELY = 10_000
 _RECEIPTS_KEPT_MS = 24 * 3_600 * 1_000
 _TIDY_EVERY_S = 3_600
 
@@ -103,6 +104,7 @@ class Writer:
         self._pace = pace
         self._queues = {table: _Queue() for table in STORE_TABLES.values()}
         self._under_way: dict[str, _Waiting] = {}
+        self._lately: OrderedDict[str, None] = OrderedDict()
         self._waiting_rows = 0
 
     @classmethod
@@ -145,7 +147,8 @@ class Writer:
             return True
         one = self._under_way.get(token)
         if one is None:
-            if await self._metadata.has_receipt(token):
+            if await self._metadata.has_receipt(token) or token in self._lately:
+                # The second question: it may have been stored while we asked the first.
                 return False
             one = self._enqueue(table, rows, token)
         with anyio.move_on_after(self._pace.patience_s) as patience:
@@ -202,7 +205,11 @@ class Writer:
         for one in batches:
             self._waiting_rows -= one.rows.num_rows
             del self._under_way[one.token]
+            if one.failure is None:
+                self._lately[one.token] = None
             one.done.set()
+        while len(self._lately) > _LATELY:
+            self._lately.popitem(last=False)
 
     async def _store_group(self, group: Group) -> None:
         await anyio.to_thread.run_sync(self._journal.keep, group)
