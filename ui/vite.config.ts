@@ -17,6 +17,7 @@ export default defineConfig({
   },
   test: {
     css: false,
+    env: { DEBUG_PRINT_LIMIT: '1500' },
     projects: [
       { extends: true, test: { name: 'domain', environment: 'node', include: ['src/domain/**/*.test.ts'] } },
       { extends: true, test: { name: 'pages', environment: 'jsdom', include: ['src/{components,state,views}/**/*.test.{ts,tsx}'], setupFiles: ['src/testing/setup.ts'], testTimeout: 20_000 } },

@@ -36,8 +36,8 @@ export function useRangeQuery(): Query {
 
 /** The cluster in the path; empty outside clusters. */
 export function useClusterId(): string {
-  const { clusterId } = useParams({ strict: false });
-  return clusterId ?? '';
+  const parameters: { clusterId?: string } = useParams({ strict: false });
+  return parameters.clusterId ?? '';
 }
 
 /** Reads "?a=b" into a query; everything is text. */

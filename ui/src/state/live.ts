@@ -14,16 +14,11 @@ export type Feed = 'off' | 'connecting' | 'open' | 'lost';
 /** Refreshes everything live of a cluster when its data changes; returns the state of the connection. */
 export function useLiveFeed(cluster: string, isOn: boolean): Feed {
   const client = useQueryClient();
-  const [feed, setFeed] = useState<Feed>('off');
+  const [feed, setFeed] = useState<Feed>('connecting');
   const refresh = useEffectEvent(() => void client.invalidateQueries({ queryKey: liveKey(cluster) }, { cancelRefetch: false }));
-  useEffect(() => {
-    if (!isOn || cluster === '') {
-      setFeed('off');
-      return undefined;
-    }
-    return listen(liveAddress(cluster), setFeed, throttled(refresh, LEAST_INTERVAL_MS));
-  }, [cluster, isOn]);
-  return feed;
+  const isWanted = isOn && cluster !== '';
+  useEffect(() => (isWanted ? listen(liveAddress(cluster), setFeed, throttled(refresh, LEAST_INTERVAL_MS)) : undefined), [cluster, isWanted]);
+  return isWanted ? feed : 'off';
 }
 
 /** Calls `onData` for each event, and connects anew for as long as it is wanted. Returns how to stop. */

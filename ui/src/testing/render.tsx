@@ -9,10 +9,8 @@ import { theme } from '@/components/theme';
 import { makeQueryClient } from '@/state/queries';
 import { makeRouter } from '@/views/router';
 
-type Answer = unknown;
-
-/** Answers by "METHOD path"; a function gets the request's URL and body. */
-export type Answers = Record<string, Answer | ((url: URL, body: unknown) => Answer)>;
+/** Answers by "METHOD path"; a function `(url, body) => answer` is called. */
+export type Answers = Record<string, unknown>;
 
 /** An answer with a status other than 200. */
 export const failing = (status: number, message: string, remedy = ''): Response => Response.json({ error: { field: '', value: '', message, remedy } }, { status });

@@ -14,16 +14,20 @@ vi.stubGlobal(
   },
 );
 
-vi.stubGlobal('Path2D', class {
-  moveTo(): void {}
-  bezierCurveTo(): void {}
-});
+/** An object whose every method can be called and does nothing: drawing is looked at in a real browser. */
+const silent = (known: object): object => new Proxy(known, { get: (target, name): unknown => Reflect.get(target, name) ?? (() => undefined), set: () => true });
 
-// jsdom would print that it cannot draw; null is what a browser without a canvas answers.
-HTMLCanvasElement.prototype.getContext = () => null;
+vi.stubGlobal('Path2D', function Path() {
+  return silent({});
+});
+HTMLCanvasElement.prototype.getContext = (() => silent({ measureText: (text: string) => ({ width: text.length * 7 }) })) as never;
 Element.prototype.scrollIntoView = () => undefined;
 
 afterEach(() => {
   cleanup();
   localStorage.clear();
 });
+
+// jsdom has no layout: every element is as large as a page, and every row as high as a row.
+const sizes = { clientWidth: 900, clientHeight: 600, offsetWidth: 900, offsetHeight: 32 };
+for (const [name, size] of Object.entries(sizes)) Object.defineProperty(name.startsWith('client') ? Element.prototype : HTMLElement.prototype, name, { configurable: true, get: () => size });

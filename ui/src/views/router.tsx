@@ -23,7 +23,7 @@ export function makeRouter(client: QueryClient) {
     getParentRoute: () => root,
     path: '/',
     beforeLoad: async () => {
-      const { items } = await client.fetchQuery(clustersQuery()).catch(() => ({ items: null }));
+      const { items } = await client.query(clustersQuery()).catch(() => ({ items: null }));
       if (items === null) throw redirect({ to: '/clusters' });
       const known = items.find((cluster) => cluster.id === lastCluster()) ?? items.find((cluster) => cluster.state === 'connected') ?? items[0];
       if (known === undefined) throw redirect({ to: '/clusters' });

@@ -18,7 +18,7 @@ export function ChoiceMenu<Value extends string>({ name, choices, chosen, isFilt
   return (
     <Menu position="bottom-start" shadow="md" returnFocus>
       <Menu.Target>
-        <Button variant={isLit ? 'light' : 'default'} size="compact-sm" rightSection={<IconChevronDown size={13} />} aria-label={`${name}: ${label}`}>
+        <Button variant={isLit ? 'light' : 'default'} size="compact-sm" rightSection={<IconChevronDown size={13} />} aria-label={label.startsWith(name) ? label : `${name}: ${label}`}>
           {label}
         </Button>
       </Menu.Target>

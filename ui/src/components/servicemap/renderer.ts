@@ -84,7 +84,13 @@ export class MapRenderer {
     this.#titles = svg('g', {}, this.#world);
     this.#nodesLayer = svg('g', {}, this.#world);
     this.#surface = select(this.#svg);
-    this.#zoom = zoom<SVGSVGElement, unknown>().scaleExtent([0.08, 3]).on('zoom', (event: D3ZoomEvent<SVGSVGElement, unknown>) => this.#onZoom(event));
+    this.#zoom = zoom<SVGSVGElement, unknown>()
+      .scaleExtent([0.08, 3])
+      .extent(() => [
+        [0, 0],
+        [this.#size.width, this.#size.height],
+      ])
+      .on('zoom', (event: D3ZoomEvent<SVGSVGElement, unknown>) => this.#onZoom(event));
     // d3-zoom would swallow the double click that opens a namespace.
     this.#surface.call(this.#zoom).on('dblclick.zoom', null);
     this.#listen();
@@ -255,9 +261,9 @@ export class MapRenderer {
 
   #onClick(event: MouseEvent): void {
     const room = closest(event.target, 'data-room');
-    if (room !== null) return this.#events.onToggleRoom(room, true);
+    if (room !== null) { this.#events.onToggleRoom(room, true); return; }
     const node = closest(event.target, 'data-node');
-    if (node !== null) return this.#events.onSelect({ node, edge: null });
+    if (node !== null) { this.#events.onSelect({ node, edge: null }); return; }
     this.#events.onSelect({ node: null, edge: this.#edgeUnder(event) });
   }
 
@@ -268,10 +274,10 @@ export class MapRenderer {
   }
 
   #onPointer(event: PointerEvent): void {
-    if (event.buttons !== 0) return this.#hover(null);
+    if (event.buttons !== 0) { this.#hover(null); return; }
     const at = this.#local(event);
     const node = closest(event.target, 'data-node');
-    if (node !== null) return this.#hover({ kind: 'node', id: node, ...at });
+    if (node !== null) { this.#hover({ kind: 'node', id: node, ...at }); return; }
     const edge = this.#edgeUnder(event);
     this.#hover(edge === null ? null : { kind: 'edge', id: edge, ...at });
   }

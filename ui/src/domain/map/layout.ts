@@ -127,7 +127,8 @@ function squeezeFor(blocks: readonly Block[], level: ReadonlyMap<string, number>
 function byLevel(blocks: readonly Block[], level: ReadonlyMap<string, number>, squeeze: number): Block[][] {
   const columns: Block[][] = [];
   for (const block of blocks) (columns[Math.round((level.get(block.key) ?? 0) * squeeze)] ??= []).push(block);
-  return Array.from(columns, (column) => column ?? []).filter((column) => column.length > 0);
+  // Levels may be left without a block: `filter` skips the holes.
+  return columns.filter((column) => column.length > 0);
 }
 
 function splitTall(column: Block[], wanted: number): Block[][] {

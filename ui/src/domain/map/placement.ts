@@ -104,7 +104,7 @@ class Floor {
         if ((best === null || cost < best.cost) && this.#isFree(centre, frame)) best = { centre, frame, cost };
       }
     }
-    if (best === null) return this.addRoom(room, [node], calls);
+    if (best === null) { this.addRoom(room, [node], calls); return; }
     this.centres.set(node.id, best.centre);
     Object.assign(best.frame, grown(best.frame, best.centre));
   }
@@ -148,15 +148,14 @@ class Floor {
   /** Where `ids` would like their middle: one column right of their callers, level with what they are tied to. */
   #wish(ids: readonly string[], calls: readonly Call[], room?: string): Point {
     const members = new Set(ids);
-    const xs: number[] = [];
-    const ys: number[] = [];
+    const wishes: Point[] = [];
     for (const call of calls) {
       const [from, to] = [this.centres.get(call.source), this.centres.get(call.target)];
-      if (members.has(call.target) && from !== undefined) (xs.push(from.x + COLUMN_STEP), ys.push(from.y));
-      if (members.has(call.source) && to !== undefined) (xs.push(to.x - COLUMN_STEP), ys.push(to.y));
+      if (members.has(call.target) && from !== undefined) wishes.push({ x: from.x + COLUMN_STEP, y: from.y });
+      if (members.has(call.source) && to !== undefined) wishes.push({ x: to.x - COLUMN_STEP, y: to.y });
     }
-    const mean = (values: number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
-    if (xs.length > 0) return { x: mean(xs), y: mean(ys) };
+    const mean = (axis: 'x' | 'y'): number => wishes.reduce((sum, each) => sum + each[axis], 0) / wishes.length;
+    if (wishes.length > 0) return { x: mean('x'), y: mean('y') };
     const home = bounds(this.frames.filter((frame) => frame.room === room)) ?? this.#belowEverything();
     return { x: home.x + ROOM_PADDING + NODE_WIDTH / 2, y: home.y + home.height };
   }

@@ -42,7 +42,8 @@ function intoColumns(busy: readonly string[], own: readonly Call[], tied: Readon
     const at = Math.round((level.get(id) ?? 0) * squeeze);
     (columns[at] ??= []).push(id);
   }
-  return split(Array.from(columns, (column) => column ?? []).filter((column) => column.length > 0), busy.length);
+  // Levels may be left without a node: `filter` skips the holes.
+  return split(columns.filter((column) => column.length > 0), busy.length);
 }
 
 /** Breaks columns that would be much taller than the room is wide into neighbours. */

@@ -1,6 +1,6 @@
 /** The map as a table: one row per edge, for sorting and for those who read rather than look. */
 
-import type { ServiceMapData } from '../types';
+import type { ServiceEdge, ServiceMapData, ServiceNode } from '../types';
 import type { Filters } from './emphasis';
 
 export interface EdgeRow {
@@ -32,11 +32,7 @@ export function edgeRows(data: Pick<ServiceMapData, 'nodes' | 'edges'>, filters:
   const nodes = new Map(data.nodes.map((node) => [node.id, node]));
   const rows = data.edges.flatMap((edge): EdgeRow[] => {
     const [source, target] = [nodes.get(edge.source), nodes.get(edge.target)];
-    if (filters.idleOnly || (filters.errorsOnly && edge.errors === 0)) return [];
-    if (filters.slowerThanMs !== null && (edge.p95_ns ?? 0) < filters.slowerThanMs * 1e6) return [];
-    if (filters.protocols.length > 0 && !filters.protocols.includes(edge.protocol)) return [];
-    if (filters.namespaces.length > 0 && ![source, target].some((node) => filters.namespaces.includes(node?.namespace ?? ''))) return [];
-    if (filters.hideExternals && [source, target].some((node) => node?.kind === 'External')) return [];
+    if (!matches(edge, filters) || !endsMatch([source, target], filters)) return [];
     return [
       {
         id: edge.id,
@@ -57,6 +53,17 @@ export function edgeRows(data: Pick<ServiceMapData, 'nodes' | 'edges'>, filters:
     ];
   });
   return rows.sort((a, b) => compare(a[sorting.key], b[sorting.key], sorting.isDescending) || (a.id < b.id ? -1 : 1));
+}
+
+function matches(edge: ServiceEdge, filters: Filters): boolean {
+  if (filters.idleOnly || (filters.errorsOnly && edge.errors === 0)) return false;
+  if (filters.slowerThanMs !== null && (edge.p95_ns ?? 0) < filters.slowerThanMs * 1e6) return false;
+  return filters.protocols.length === 0 || filters.protocols.includes(edge.protocol);
+}
+
+function endsMatch(ends: readonly (ServiceNode | undefined)[], filters: Filters): boolean {
+  if (filters.hideExternals && ends.some((node) => node?.kind === 'External')) return false;
+  return filters.namespaces.length === 0 || ends.some((node) => filters.namespaces.includes(node?.namespace ?? ''));
 }
 
 function compare(a: string | number | null, b: string | number | null, isDescending: boolean): number {

@@ -76,7 +76,7 @@ function useFeed(): (onData: (data: ServiceMapData) => void) => () => void {
   const range = useRange();
   return useCallback(
     (onData) => {
-      const observer = new QueryObserver<MapAnswer>(client, mapQuery(cluster, range) as never);
+      const observer = new QueryObserver<MapAnswer>(client, mapQuery(cluster, range));
       const show = (data: MapAnswer | undefined): void => {
         if (data !== undefined && data.nodes.length > 0) onData(data);
       };

@@ -23,7 +23,7 @@ export function MapState() {
   if (data === undefined && error !== null) return <Failure what="The service map could not be read" error={error} onRetry={() => void refetch()} />;
   if (isPending) return <Loading />;
   if (error !== null || failureCount > 0) return <Stale what="The map" asOf={new Date(dataUpdatedAt).toLocaleTimeString(undefined, { hourCycle: 'h23' })} />;
-  return data?.isEmpty === true ? <Empty label={rangeLabel(range)} /> : null;
+  return data.isEmpty ? <Empty label={rangeLabel(range)} /> : null;
 }
 
 function Loading() {

@@ -1,6 +1,6 @@
 import { screen, waitFor, within } from '@testing-library/react';
 import userEvent from '@testing-library/user-event';
-import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { CURRENCIES, story, TESTSERVER } from '@/testing/data';
 import { renderAt, type Answers } from '@/testing/render';
 
@@ -16,12 +16,6 @@ const answers = (requests: unknown): Answers => ({
   'GET /api/v1/clusters/c1/requests': requests,
 });
 const lastQuery = (calls: readonly string[]): URLSearchParams => new URLSearchParams(calls.findLast((call) => call.includes('/requests'))?.split('?')[1]);
-
-beforeEach(() => {
-  // jsdom has no layout: give the list a height, so that the virtualiser draws rows.
-  vi.spyOn(HTMLElement.prototype, 'offsetHeight', 'get').mockReturnValue(600);
-  vi.spyOn(HTMLElement.prototype, 'offsetWidth', 'get').mockReturnValue(900);
-});
 
 describe('the request list', () => {
   it('shows requests newest first, and all fields of an opened one', async () => {

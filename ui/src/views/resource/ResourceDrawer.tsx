@@ -83,7 +83,7 @@ function FocusControls({ view, onChange }: Pick<Props, 'view' | 'onChange'>) {
           { value: 'both', label: 'Both' },
           { value: 'callees', label: 'Callees' },
         ]}
-        onChange={(direction) => onChange({ direction: direction as MapView['direction'] })}
+        onChange={(direction) => onChange({ direction: direction })}
       />
       <SegmentedControl size="xs" aria-label="How many calls away" value={String(view.depth)} data={[{ value: '1', label: '1 call' }, { value: '2', label: '2' }, { value: '3', label: '3' }]} onChange={(depth) => onChange({ depth: Number(depth) })} />
     </div>

@@ -16,7 +16,7 @@ export function StatusStrip({ feed }: { feed: Feed }) {
   const { data, error, dataUpdatedAt } = useQuery(qualityQuery(cluster));
   const problem = cluster === '' ? null : problemOf(data, error !== null, feed);
   return (
-    <footer className="status-strip" data-problem={problem === null ? undefined : ''} aria-label="Quality of the data">
+    <footer role="contentinfo" className="status-strip" data-problem={problem === null ? undefined : ''} aria-label="Quality of the data">
       {cluster === '' ? <span>No cluster chosen</span> : <Facts quality={data} problem={problem} />}
       <span className="grow" />
       {cluster !== '' && dataUpdatedAt > 0 && <Refreshed at={dataUpdatedAt} feed={feed} />}
@@ -29,7 +29,7 @@ function problemOf(quality: Quality | undefined, isAway: boolean, feed: Feed): s
   if (isAway || feed === 'lost') return 'The server does not answer';
   if (quality === undefined) return null;
   if (quality.agents_connected === 0) return 'No agent is connected';
-  if (quality.agents_connected < (quality.agents_expected ?? 0)) return 'Some agents are missing';
+  if (quality.agents_connected < quality.agents_expected) return 'Some agents are missing';
   if (quality.lost > 0) return 'Events were lost';
   if (!quality.is_exact) return 'Counts are not exact';
   return (quality.lag_ms ?? 0) > LATE_MS ? 'The data is late' : null;
@@ -45,7 +45,7 @@ function Facts({ quality, problem }: { quality: Quality | undefined; problem: st
         <UnstyledButton className="status-facts" aria-label={`${problem ?? 'The data is complete'}. Show each agent`}>
           <span>
             {dot}
-            {quality.agents_expected === null ? plural(quality.agents_connected, 'agent') : `${quality.agents_connected} of ${plural(quality.agents_expected, 'agent')}`}
+            {quality.agents_connected} of {plural(quality.agents_expected, 'agent')}
           </span>
           <span>lag {duration(lag)}</span>
           <span className={quality.lost > 0 ? 'warn' : ''}>
