@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from osmia.model.wire import Table
+from tests.server.clickhouse import ClickHouseServer
 from tests.server.process import Cluster, ServerProcess
 from tests.server.rows import ledger_row, window_row
 
@@ -118,6 +119,23 @@ def test_a_full_queue_is_a_503_with_a_time_to_come_back(tmp_path: Path, now_s: i
     assert busy[0].json()["error"]["remedy"]
     assert refused == len(busy)
     assert stored == 50 * len(accepted)
+
+
+@pytest.mark.clickhouse
+@pytest.mark.slow
+def test_the_whole_server_runs_on_a_clickhouse_server(tmp_path: Path, clickhouse: ClickHouseServer, now_s: int) -> None:
+    """Everything but the store's address stays the same."""
+    address = f"{clickhouse.url}_whole"
+
+    with ServerProcess.start(tmp_path, "--store-url", address) as server, server.add_cluster("demo") as cluster:
+        for _ in range(2):
+            cluster.post(Table.WINDOWS, [window_row(start_s=now_s)], sequence=1)
+        answer = cluster.get("map")
+        health = server.http.get("/healthz").json()
+
+    assert answer["edges"][0]["count"] == 1
+    assert (health["store"], health["ok"]) == ("clickhouse", True)
+    assert not (tmp_path / "store").exists()
 
 
 @pytest.mark.crash

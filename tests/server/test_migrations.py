@@ -84,7 +84,8 @@ async def test_every_statement_parses(embedded: Store, topology: Topology) -> No
             assert rows, statement
 
 
-def test_a_name_that_is_no_identifier_is_refused() -> None:
+@pytest.mark.parametrize(("database", "cluster"), [("osmia; DROP", ""), ("osmia", "a b"), ("", "")])
+def test_a_name_that_is_no_identifier_is_refused(database: str, cluster: str) -> None:
     """Names stand unquoted in SQL."""
     with pytest.raises(ConfigError, match="identifier"):
-        load(Topology("osmia; DROP"))
+        Topology(database, cluster)

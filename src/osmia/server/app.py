@@ -81,30 +81,11 @@ async def open_services(config: ServerConfig) -> AsyncIterator[Services]:
         metadata = await MetadataStore.open(config.metadata_url or f"sqlite:///{data / 'metadata.sqlite'}")
         stack.push_async_callback(metadata.close)
         metrics = ServerMetrics()
-        writer = await stack.enter_async_context(
-            Writer.open(
-                store,
-                metadata,
-                Journal.open(Path(data / "journal")),
-                metrics=metrics,
-                pace=Pace(config.queue_rows, config.batch_rows, config.batch_ms / 1_000),
-            )
-        )
+        pace = Pace(config.queue_rows, config.batch_rows, config.batch_ms / 1_000)
+        journal = Journal.open(Path(data / "journal"))
+        writer = await stack.enter_async_context(Writer.open(store, metadata, journal, metrics=metrics, pace=pace))
         # After the writer: it may have finished an insert that a crash broke off.
-        freshness = await Freshness.load(store)
-        presence = await Presence.load(store)
-        books = await AddressBooks.load(store)
-        late_names = await load_late_names(store, books)
-        intake = Intake(
-            writer=writer,
-            books=books,
-            late_names=late_names,
-            presence=presence,
-            freshness=freshness,
-            metrics=metrics,
-            admission=Admission(metrics, limit=config.ingest_posts),
-            max_bytes=config.max_payload_mib * _MIB,
-        )
+        intake = await _load_intake(config, store, writer, metrics=metrics)
         yield Services(
             config=config,
             store=store,
@@ -112,11 +93,26 @@ async def open_services(config: ServerConfig) -> AsyncIterator[Services]:
             directory=Directory(metadata),
             keys=KeyRing.open(Path(data / "secret")),
             intake=intake,
-            presence=presence,
-            freshness=freshness,
-            late_names=late_names,
+            presence=intake.presence,
+            freshness=intake.freshness,
+            late_names=intake.late_names,
             metrics=metrics,
         )
+
+
+async def _load_intake(config: ServerConfig, store: Store, writer: Writer, *, metrics: ServerMetrics) -> Intake:
+    """The intake, with what it remembers read back from the store."""
+    books = await AddressBooks.load(store)
+    return Intake(
+        writer=writer,
+        books=books,
+        late_names=await load_late_names(store, books),
+        presence=await Presence.load(store),
+        freshness=await Freshness.load(store),
+        metrics=metrics,
+        admission=Admission(metrics, limit=config.ingest_posts),
+        max_bytes=config.max_payload_mib * _MIB,
+    )
 
 
 async def _open_store(config: ServerConfig, data: Path) -> Store:

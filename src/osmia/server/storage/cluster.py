@@ -31,27 +31,12 @@ class ClusterStore(SqlStore):
             ConfigError: the URL is not of that form.
             StoreUnavailableError: the server does not answer.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in _SCHEMES or not parts.hostname:
-            raise ConfigError(
-                "store-url", parts.hostname, "not a ClickHouse URL", remedy="clickhouse://user:password@host:8123/osmia"
-            )
-        database = parts.path.strip("/") or "osmia"
-        topology = Topology(database, parse_qs(parts.query).get("cluster", [""])[0])
-        access: dict[str, Any] = {
-            "host": parts.hostname,
-            "port": parts.port or 8123,
-            "username": unquote(parts.username or "default"),
-            "password": unquote(parts.password or ""),
-            "secure": _SCHEMES[parts.scheme],
-            # A session per client would refuse two calls at once.
-            "autogenerate_session_id": False,
-        }
+        access, topology = _parse(url)
 
         def connect(settings: Mapping[str, str]) -> Client:
             import clickhouse_connect
 
-            return clickhouse_connect.get_client(**access, settings=dict(settings), database=database)
+            return clickhouse_connect.get_client(**access, settings=dict(settings), database=topology.database)
 
         def work() -> ClusterStore:
             import clickhouse_connect
@@ -60,12 +45,32 @@ class ClusterStore(SqlStore):
             everywhere = f" ON CLUSTER {topology.cluster}" if topology.cluster else ""
             try:
                 with clickhouse_connect.get_client(**access) as bootstrap:
-                    bootstrap.command(f"CREATE DATABASE IF NOT EXISTS {database}{everywhere}")
+                    bootstrap.command(f"CREATE DATABASE IF NOT EXISTS {topology.database}{everywhere}")
                 return cls("clickhouse", topology=topology, limits=limits, connect=connect)
             except ClickHouseError as exc:
                 raise StoreUnavailableError(
-                    f"ClickHouse at {parts.hostname}:{access['port']}: {str(exc)[:300]}",
+                    f"ClickHouse at {access['host']}:{access['port']}: {str(exc)[:300]}",
                     remedy="check --store-url and that the server runs",
                 ) from exc
 
         return await anyio.to_thread.run_sync(work)
+
+
+def _parse(url: str) -> tuple[dict[str, Any], Topology]:
+    """What the driver needs to connect, and where the tables live."""
+    parts = urlsplit(url)
+    if parts.scheme not in _SCHEMES or not parts.hostname:
+        raise ConfigError(
+            "store-url", parts.hostname, "not a ClickHouse URL", remedy="clickhouse://user:password@host:8123/osmia"
+        )
+    access: dict[str, Any] = {
+        "host": parts.hostname,
+        "port": parts.port or 8123,
+        "username": unquote(parts.username or "default"),
+        "password": unquote(parts.password or ""),
+        "secure": _SCHEMES[parts.scheme],
+        # A session per client would refuse two calls at once.
+        "autogenerate_session_id": False,
+    }
+    cluster = parse_qs(parts.query).get("cluster", [""])[0]
+    return access, Topology(parts.path.strip("/") or "osmia", cluster)

@@ -54,7 +54,8 @@ class Limits:
             "max_execution_time": str(self.query_timeout_s),
             "max_memory_usage": str(self.query_memory_bytes),
             "max_result_rows": "1000000",
-            "use_query_condition_cache": "1",
+            # Rows of one edge live on one shard, so a subquery about edges needs its own shard only.
+            "distributed_product_mode": "local",
         }
 
 

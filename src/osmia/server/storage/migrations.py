@@ -25,10 +25,19 @@ _ENGINE = re.compile(r"@engine\((\w+), (\w+)(?:, (\w+))?\)")
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """Where the tables will live: `cluster` empty means one node (embedded or a single server)."""
+    """Where the tables will live: `cluster` empty means one node (embedded or a single server).
+
+    Raises:
+        ConfigError: a name is not an identifier, so that it cannot stand in SQL unquoted.
+    """
 
     database: str
     cluster: str = ""
+
+    def __post_init__(self) -> None:
+        for field, value in (("database", self.database), ("cluster", self.cluster or "none")):
+            if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+                raise ConfigError(f"store-url {field}", value, "not an identifier", remedy="use letters, digits and _")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +50,7 @@ class Migration:
 
 
 def load(topology: Topology) -> list[Migration]:
-    """Every migration in order, rendered for the topology.
-
-    Raises:
-        ConfigError: a name is not an identifier, so that it cannot stand in SQL unquoted.
-    """
-    for field in ("database", "cluster"):
-        value = getattr(topology, field)
-        if not re.fullmatch(r"\w*", value):
-            raise ConfigError(f"store-url {field}", value, "not an identifier", remedy="use letters, digits and _")
+    """Every migration in order, rendered for the topology."""
     folder = resources.files("osmia.server.storage") / "migrations"
     found = sorted((entry.name, entry.read_text("utf-8")) for entry in folder.iterdir() if _NAME.fullmatch(entry.name))
     return [_migration(name, text, topology) for name, text in found]
