@@ -115,7 +115,7 @@ struct osmia_ledger {
 	__u64 connections_full; /* no room to remember the connection */
 	__u64 edges_full;	/* no room for the edge: not counted in it */
 	__u64 histogram_full;	/* counted in its edge, missing from its histogram */
-	__u64 unreadable;	/* user memory could not be read */
+	__u64 unreadable;	/* user memory could not be read where a message was due */
 	__u64 unanswered;	/* a request was followed by another before any response was seen */
 	__u64 abandoned;	/* the connection ended before a response was seen */
 };

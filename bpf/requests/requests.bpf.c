@@ -92,6 +92,7 @@ static struct connection blank;
 
 enum meaning {
 	MEANS_NOTHING = 0,
+	MEANS_UNREADABLE,
 	MEANS_HTTP_REQUEST,
 	MEANS_HTTP_RESPONSE,
 	MEANS_POSTGRES_STARTUP,
@@ -173,10 +174,9 @@ static __always_inline enum meaning meaning_of(const struct buffer *buffer)
 
 	if (buffer->length < READY_SIZE)
 		return MEANS_NOTHING;
-	if (bpf_probe_read_user(head, size & (2 * HEAD_SIZE - 1), buffer->data)) {
-		COUNT(unreadable);
-		return MEANS_NOTHING;
-	}
+	/* Memory that is not mapped in yet (a file's, say) cannot be read here. */
+	if (bpf_probe_read_user(head, size & (2 * HEAD_SIZE - 1), buffer->data))
+		return MEANS_UNREADABLE;
 	__builtin_memcpy(&word, head, 4);
 	if (is_http_method(word))
 		return MEANS_HTTP_REQUEST;
@@ -487,6 +487,14 @@ static __always_inline void on_response(struct connection *connection, struct so
 	}
 }
 
+/* Unreadable bytes are a loss only where a message was due: elsewhere they are anybody's file or
+ * body. */
+static __always_inline void count_unreadable(struct connection *connection, bool is_response)
+{
+	if (connection && is_response == (connection->phase == PHASE_REQUESTED))
+		COUNT(unreadable);
+}
+
 static __always_inline __u8 protocol_of(enum meaning meaning)
 {
 	return meaning == MEANS_HTTP_REQUEST || meaning == MEANS_HTTP_RESPONSE ? OSMIA_HTTP
@@ -507,6 +515,12 @@ static __always_inline void handle(const struct buffer *buffer)
 		return;
 	key = (__u64)sk;
 	connection = bpf_map_lookup_elem(&connections, &key);
+	if (meaning == MEANS_UNREADABLE) {
+		count_unreadable(connection,
+				 connection && buffer->is_send !=
+						       (connection->event.role == OSMIA_CLIENT));
+		return;
+	}
 	if (!connection) {
 		if (meaning != MEANS_HTTP_REQUEST && meaning != MEANS_POSTGRES_REQUEST &&
 		    meaning != MEANS_POSTGRES_STARTUP)

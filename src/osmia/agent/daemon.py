@@ -99,12 +99,12 @@ class _Agent:
         if len(stale):
             self.capture.forget_edges(stale)
             self._tracker.forget(stale)
+        self._submit_objects(now_ns)  # first, so that the server knows the names when the windows arrive
         self.exporter.submit(wire.Table.WINDOWS, window_columns(self.assembler.flush()))
         requests, self._requests = self._requests, []
         for start in range(0, len(requests), _REQUESTS_PER_BATCH):
             part = requests[start : start + _REQUESTS_PER_BATCH]
             self.exporter.submit(wire.Table.REQUESTS, request_columns(part))
-        self._submit_objects(now_ns)
         self.exporter.submit(wire.Table.LEDGER, self._ledger_columns(now_ns))
         self._lag_ns = 0
 

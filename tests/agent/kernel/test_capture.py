@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import http.client
 import http.server
+import mmap
 import os
 import socket
 import socketserver
 import subprocess
+import tempfile
 import threading
 import time
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import psycopg
@@ -311,3 +314,18 @@ def test_a_closed_capture_leaves_nothing_behind() -> None:
     deadline = time.monotonic() + DEADLINE_S
     while programs() & ours:  # the kernel frees them after a grace period
         assert time.monotonic() < deadline
+
+
+def test_memory_that_cannot_be_read_is_no_loss_unless_a_message_was_due(capture: Capture) -> None:
+    """Bodies sent from a file that is not in memory yet are anybody's business, not a lost request."""
+    with serving() as port, tempfile.TemporaryFile() as file:
+        file.truncate(1 << 20)
+        fetch(port, "/status/200")
+        with (
+            mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as untouched,
+            Path(os.devnull).open("wb", buffering=0) as sink,
+        ):
+            sink.write(memoryview(untouched)[: 1 << 19])
+        Seen(capture, port).requests(2)
+
+    assert capture.ledger()["unreadable"] == 0
