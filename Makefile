@@ -31,7 +31,7 @@ C_SOURCES := $(filter-out bpf/vmlinux.h,$(filter %.c %.h,$(BPF_SOURCES))) \
 	$(filter-out %/_bpf.c,$(NATIVE_SOURCES))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-python test-ui check check-python check-c check-ui check-docs bench docs lock clean
+.PHONY: help setup clickhouse demo test test-python test-ui check check-python check-c check-ui check-docs bench docs lock clean
 
 help: ## list these tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,7 +41,7 @@ setup: $(STAMPS)/package $(STAMPS)/ui ## make .venv with everything built: packa
 demo: setup ## a small Kubernetes with sample apps on this machine, watched live in the browser (root)
 	@$(BIN)/osmia demo $(ARGS)
 
-test: setup ## all tests that this machine can run, Python then UI (ARGS= goes to pytest)
+test: setup clickhouse ## all tests that this machine can run, Python then UI (ARGS= goes to pytest)
 	@$(MAKE) --no-print-directory --keep-going test-python test-ui
 
 test-python:
@@ -109,6 +109,16 @@ $(STAMPS)/venv: | packages
 $(STAMPS)/requirements: requirements.lock | $(STAMPS)/venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	touch $@
+
+# A real ClickHouse server for the tests of the cluster store: ClickHouse's own library (Apache-2.0), about 20 s once. Where
+# it cannot be had, those tests are skipped and say so.
+CLICKHOUSE := @chdb/lib-linux-x64-gnu@26.7.3-stable.1
+export OSMIA_TEST_CLICKHOUSE_LIB ?= $(CURDIR)/$(VENV)/clickhouse/node_modules/@chdb/lib-linux-x64-gnu/libchdb.so
+
+clickhouse: | $(STAMPS)/venv
+	@test -e $(OSMIA_TEST_CLICKHOUSE_LIB) || \
+		npm install --silent --no-audit --no-fund --no-save --prefix $(VENV)/clickhouse $(CLICKHOUSE) || \
+		echo "osmia: no ClickHouse server for the tests; those that need it are skipped" >&2
 
 # The editable install runs hatch_build.py, which compiles the BPF objects and the binding.
 $(STAMPS)/package: pyproject.toml hatch_build.py $(BPF_SOURCES) $(NATIVE_SOURCES) $(STAMPS)/requirements $(STAMPS)/ui
