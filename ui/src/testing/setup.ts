@@ -22,6 +22,8 @@ vi.stubGlobal('Path2D', function Path() {
 });
 HTMLCanvasElement.prototype.getContext = (() => silent({ measureText: (text: string) => ({ width: text.length * 7 }) })) as never;
 Element.prototype.scrollIntoView = () => undefined;
+Element.prototype.scrollTo = () => undefined;
+vi.stubGlobal('scrollTo', () => undefined);
 
 afterEach(() => {
   cleanup();
