@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage, Site
-from tests.browser.numbers import duration, rate, share
+from tests.browser.figures import duration, rate, share
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
 

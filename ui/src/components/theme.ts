@@ -4,6 +4,8 @@ import { ActionIcon, Button, createTheme, Modal, Popover, SegmentedControl, Tool
 
 export const theme = createTheme({
   primaryColor: 'indigo',
+  // Mantine's own dark greys are warm; ours lean to the accent.
+  colors: { dark: ['#e8ebf0', '#c9d0da', '#9aa5b4', '#6b7686', '#434c5a', '#2b313b', '#1f242c', '#1b1f26', '#14171c', '#0f1216'] },
   fontFamily: "'Inter Variable', system-ui, sans-serif",
   fontFamilyMonospace: "'JetBrains Mono Variable', ui-monospace, monospace",
   fontSizes: { xs: '12px', sm: '13px', md: '13px', lg: '15px', xl: '17px' },

@@ -93,7 +93,7 @@ interface OptionInput {
 function optionsFor(element: HTMLElement, input: OptionInput): uPlot.Options {
   const style = getComputedStyle(element);
   const token = (name: string): string => style.getPropertyValue(name).trim();
-  const axis = { stroke: token('--faint'), font: "10.5px 'Inter Variable', sans-serif", ticks: { show: false }, grid: { stroke: token('--line'), width: 1 } };
+  const axis = { stroke: token('--faint'), font: "11px 'Inter Variable', sans-serif", ticks: { show: false }, grid: { stroke: token('--line'), width: 1 } };
   return {
     width: element.clientWidth || 300,
     height: input.height,

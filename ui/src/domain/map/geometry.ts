@@ -2,7 +2,7 @@
 
 export const NODE_WIDTH = 204;
 export const NODE_HEIGHT = 50;
-export const NODE_GAP_X = 96;
+export const NODE_GAP_X = 116;
 export const NODE_GAP_Y = 26;
 export const ROOM_PADDING = 22;
 export const ROOM_HEADER = 34;

@@ -1,7 +1,7 @@
 /** The map's filters and how it is drawn. */
 
-import { Button, Menu } from '@mantine/core';
-import { IconAdjustmentsHorizontal, IconCheck, IconTable, IconTopologyStar3 } from '@tabler/icons-react';
+import { ActionIcon, Button, Menu } from '@mantine/core';
+import { IconAdjustmentsHorizontal, IconCheck, IconTable, IconTopologyStar3, IconX } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { ChoiceMenu } from '@/components/controls/ChoiceMenu';
 import { FilterMenu } from '@/components/controls/FilterMenu';
@@ -48,20 +48,21 @@ export function MapToolbar({ view, onChange }: Props) {
       {isFiltering(filters) && (
         <>
           <Toggle isOn={filters.hideRest} onChange={(hideRest) => filter({ hideRest })}>
-            Hide the rest
+            Hide rest
           </Toggle>
-          <Button variant="subtle" size="compact-sm" onClick={() => onChange({ filters: NO_FILTERS })}>
-            Clear
-          </Button>
+          <ActionIcon size={26} aria-label="Clear" onClick={() => onChange({ filters: NO_FILTERS })}>
+            <IconX size={15} />
+          </ActionIcon>
         </>
       )}
-      <span className="grow" />
-      <span className="toolbar-label">Colour</span>
-      <ChoiceMenu name="Colour" choices={COLOURS} chosen={view.colour} onChange={(colour) => onChange({ colour })} />
-      <DrawingMenu view={view} onChange={onChange} />
-      <Button variant="default" size="compact-sm" leftSection={view.isTable ? <IconTopologyStar3 size={14} /> : <IconTable size={14} />} onClick={() => onChange({ isTable: !view.isTable })}>
-        {view.isTable ? 'Map' : 'Table'}
-      </Button>
+      <div className="toolbar-end">
+        <span className="toolbar-label">Colour</span>
+        <ChoiceMenu name="Colour" choices={COLOURS} chosen={view.colour} onChange={(colour) => onChange({ colour })} />
+        <DrawingMenu view={view} onChange={onChange} />
+        <Button variant="default" size="compact-sm" leftSection={view.isTable ? <IconTopologyStar3 size={14} /> : <IconTable size={14} />} onClick={() => onChange({ isTable: !view.isTable })}>
+          {view.isTable ? 'Map' : 'Table'}
+        </Button>
+      </div>
     </div>
   );
 }

@@ -39,7 +39,7 @@ export function Peers({ title, peers, own, direction, none }: Props) {
               <th className="num">rate</th>
               <th className="num">p95</th>
               <th className="num">errors</th>
-              <th>share of time</th>
+              <th>time</th>
             </tr>
           </thead>
           {peers.map((peer) => (
@@ -103,7 +103,8 @@ function EndpointRows({ endpoint, peer, total, own, direction }: { endpoint: End
         <td>
           <button type="button" className="endpoint-name" aria-expanded={isOpen} onClick={() => setOpen((open) => !open)}>
             <IconChevronRight size={12} className={isOpen ? 'is-open' : undefined} />
-            <span className={isOpen ? 'mono break' : 'mono clamp'}>{text}</span>
+            {/* A route breaks anywhere but between method and path. */}
+            <span className={isOpen ? 'mono break' : 'mono clamp'}>{peer.protocol === 'http' ? text.replace(' ', '\u00a0') : text}</span>
           </button>
         </td>
         <td className="num">{rate(endpoint.rate)}</td>

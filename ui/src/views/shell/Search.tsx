@@ -115,7 +115,7 @@ function useHits(cluster: string, text: string): Hit[] {
     key: `${row.target.id}|${row.method}|${row.template}`,
     group: 'Routes and statements',
     title: row.protocol === 'http' ? `${row.method} ${row.template}` : row.template,
-    note: `${row.target.name} · ${protocolName(row.protocol)}`,
+    note: `${row.target.name} · ${protocolName(row.protocol, row.is_tls)}`,
     isMono: true,
     open: () => void navigate({ to: '/clusters/$clusterId/requests', params: { clusterId: cluster }, search: { ...rangeQuery, target: row.target.id, text: row.template } }),
   }));

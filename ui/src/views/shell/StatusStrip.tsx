@@ -36,7 +36,8 @@ function problemOf(quality: Quality | undefined, isAway: boolean, feed: Feed): s
 }
 
 function Facts({ quality, problem }: { quality: Quality | undefined; problem: string | null }) {
-  const dot = <i className={`state-dot ${problem === null ? 'is-connected' : 'is-silent'}`} />;
+  const state = problem !== null ? 'is-silent' : quality === undefined ? 'is-waiting' : 'is-connected';
+  const dot = <i className={`state-dot ${state}`} />;
   if (quality === undefined) return <span>{dot}{problem ?? 'Asking the server'}</span>;
   const lag = quality.lag_ms === null ? null : quality.lag_ms * 1e6;
   return (
