@@ -248,3 +248,14 @@ def test_held_requests_are_bounded_and_the_loss_is_counted(assembler: Assembler,
 
     assert statistics.held == 20_000
     assert statistics.lost_held_full == 500
+
+
+def test_memory_follows_the_traffic_of_now(assembler: Assembler) -> None:
+    """Ends and pairs of connections that are over are forgotten, and the next request is named all the same."""
+    for start in range(0, 5_000, 500):
+        add(assembler, *(event(connection=start + n, local=(CLIENT_IP, 10_000 + start + n)) for n in range(500)))
+
+    (request,) = add(assembler, event(start_ns=100 * 10**9, end_ns=100 * 10**9 + 5), after_ns=100 * 10**9)
+
+    assert request.destination.id == DATABASE.id
+    assert len(assembler._pairs) == len(assembler._ends) == 1

@@ -47,10 +47,13 @@ _UNKNOWN_END_HOLD_NS = 2_000_000_000  # Kubernetes tells a pod's address up to a
 _SAME_HOST_HOLD_NS = 200_000_000  # the two ends' events are at most a few drains apart
 _REMAINDER_HOLD_NS = 250_000_000
 _PAIR_LIFE_NS = 10_000_000_000  # how long a connection's ends may be taken from the cache
+_END_LIFE_NS = 60_000_000_000  # an end that is used again is seen again: both ends' events come together
+_STATEMENTS_LIFE_NS = 1_800_000_000_000  # prepared statements of a connection that has gone or sleeps
 
 _HELD_MAX = 20_000
 _ENDS_MAX = 32_768
 _PAIRS_MAX = 16_384
+_ADDRESSES_MAX = 8_192
 _REQUEST_LINES_MAX = 8_192
 _CONNECTIONS_MAX = 8_192
 _WINDOW_ROWS_MAX = 50_000
@@ -126,6 +129,7 @@ class _End:
 
     entity: Entity
     process: Process
+    made_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +173,14 @@ class _Sums:
 
 
 @dataclass(slots=True)
+class _Statements:
+    """What one PostgreSQL connection has prepared."""
+
+    connection: PostgresConnection
+    made_ns: int
+
+
+@dataclass(slots=True)
 class _Held:
     """A request that waits for something, until `deadline_ns`."""
 
@@ -188,7 +200,7 @@ class Assembler:
         self._ends: OrderedDict[tuple[int, str, int], _End] = OrderedDict()
         self._pairs: OrderedDict[tuple[int, int, int, int], _Pair] = OrderedDict()
         self._request_lines: dict[bytes, ParsedRequest] = {}
-        self._postgres: OrderedDict[tuple[int, int], PostgresConnection] = OrderedDict()
+        self._postgres: OrderedDict[tuple[int, int], _Statements] = OrderedDict()
         self._waiting: deque[_Held] = deque()
         self._unsized: OrderedDict[tuple[int, int], _Held] = OrderedDict()
         self._windows: dict[tuple[int, EdgeKey], _Sums] = {}
@@ -217,6 +229,7 @@ class Assembler:
             else:
                 self._take(event, 0, now_ns=now_ns, finished=finished)
         self._release_unsized(now_ns, finished)
+        self._forget(now_ns)
         for request in finished:
             self._count(request)
         return finished
@@ -260,14 +273,21 @@ class Assembler:
             for (start_s, key), sums in taken.items()
         ]
 
+    def _forget(self, now_ns: int) -> None:
+        """Drop what is too old to be used again, so that memory follows the traffic of now, not of all time."""
+        _drop_old(self._ends, now_ns - _END_LIFE_NS)
+        _drop_old(self._pairs, now_ns - _PAIR_LIFE_NS)
+        _drop_old(self._postgres, now_ns - _STATEMENTS_LIFE_NS)
+
     # ---- naming both ends ------------------------------------------------------------------------------------------
 
-    def _remember_end(self, event: _Event) -> None:
+    def _remember_end(self, event: _Event) -> _End:
         entity = self._entities.local(event.cgroup_id, event.pid, event.command, at_ns=event.end_ns)
         key = _end_key(event.netns, event.local)
-        self._ends[key] = _End(entity, Process(event.pid, event.command))
+        end = self._ends[key] = _End(entity, Process(event.pid, event.command), event.end_ns)
         self._ends.move_to_end(key)
         _shrink(self._ends, _ENDS_MAX)
+        return end
 
     def _pair_of(self, event: _Event, *, is_last_try: bool) -> _Pair | None:
         key = (event.connection, event.edge, event.local.port, event.remote.port)
@@ -277,11 +297,12 @@ class Assembler:
         pair = self._make_pair(event, is_last_try=is_last_try)
         if pair is not None:
             self._pairs[key] = pair
+            self._pairs.move_to_end(key)
             _shrink(self._pairs, _PAIRS_MAX)
         return pair
 
     def _make_pair(self, event: _Event, *, is_last_try: bool) -> _Pair | None:
-        near = self._ends[_end_key(event.netns, event.local)]
+        near = self._ends.get(_end_key(event.netns, event.local)) or self._remember_end(event)
         service = ""
         if event.role is Role.CLIENT:
             service = self._entities.service_of(event.remote)
@@ -352,10 +373,11 @@ class Assembler:
     def _parse_request(self, event: _Event) -> ParsedRequest:
         if event.protocol is Protocol.POSTGRES:
             key = (event.connection, event.local.port)
-            connection = self._postgres.get(key) or self._postgres.setdefault(key, PostgresConnection())
+            known = self._postgres.get(key) or self._postgres.setdefault(key, _Statements(PostgresConnection(), 0))
+            known.made_ns = event.end_ns
             self._postgres.move_to_end(key)
             _shrink(self._postgres, _CONNECTIONS_MAX)
-            return connection.feed_request(event.request)
+            return known.connection.feed_request(event.request)
         line, found, _ = event.request.partition(b"\r\n")
         line += found
         parsed = self._request_lines.get(line)
@@ -468,6 +490,12 @@ def _shrink(cache: OrderedDict[typing.Any, typing.Any], limit: int) -> None:
         cache.popitem(last=False)
 
 
+def _drop_old(cache: OrderedDict[typing.Any, typing.Any], before_ns: int) -> None:
+    """Entries are in the order of their `made_ns`, which is also the order of their last use."""
+    while cache and next(iter(cache.values())).made_ns < before_ns:
+        cache.popitem(last=False)
+
+
 def _text(raw: NDArray[np.void]) -> str:
     return bytes(raw.tobytes()).split(b"\0", 1)[0].decode("utf-8", "replace")
 
@@ -550,7 +578,7 @@ def _decode(events: NDArray[np.void], wall_offset_ns: int) -> Iterable[_Event]:
         )
 
 
-@functools.lru_cache(maxsize=_ENDS_MAX)
+@functools.lru_cache(maxsize=_ADDRESSES_MAX)
 def _address(ip: bytes, port: int) -> Address:
     """Addresses repeat; making one costs 3 us."""
     return Address.from_bytes(ip, port)

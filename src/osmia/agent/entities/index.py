@@ -36,7 +36,7 @@ from osmia.telemetry import get_logger
 __all__ = ["Entities", "EntityOptions", "Feature"]
 
 _log = get_logger("entities")
-_LOCAL_MAX = 16_384
+_LOCAL_MAX = 4_096
 _LOCAL_LIFE_NS = 30_000_000_000
 _UNRESOLVED_LIFE_NS = 500_000_000
 _STRANGERS_MAX = 16_384
