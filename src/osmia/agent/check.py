@@ -115,7 +115,9 @@ def _attempt(name: str, probe: Callable[[], str]) -> Feature:
 
 def _probe_ring() -> str:
     if binding().lib.osmia_probe_map_type(_RING_BUFFER) != 1:
-        raise OsmiaError("the kernel does not give us a ring buffer map", remedy="use kernel 5.8 or later, as root")
+        raise OsmiaError(
+            "the kernel does not give us a ring buffer map", remedy="grant the privileges above; needs kernel 5.8"
+        )
     return "given by the kernel"
 
 

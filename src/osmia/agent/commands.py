@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import typing
 from dataclasses import asdict
@@ -51,6 +52,8 @@ def tail(*, json_lines: bool, duration_s: float | None, port: int | None, kubeco
     async def main() -> None:
         await run_tail(json_lines=json_lines, duration_s=duration_s, port=port, kubeconfig=kubeconfig)
 
+    # `osmia agent tail | head` ends us by SIGPIPE, quietly, as it ends any filter.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     anyio.run(main)
 
 

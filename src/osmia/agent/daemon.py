@@ -231,6 +231,8 @@ def _require(config: AgentConfig) -> None:
         if not getattr(config, name):
             remedy = "copy it from the cluster's page of the Osmia server (Clusters, Add cluster)"
             raise ConfigError(f"--{name.replace('_', '-')}", "", "is missing", remedy=remedy)
+    if config.ring_mib & (config.ring_mib - 1):
+        raise ConfigError("--ring-mib", config.ring_mib, "is not a power of two", remedy="1, 2, 4, 8, 16, ...")
     if not config.server.startswith(("http://", "https://")):
         raise ConfigError("--server", config.server, "is not an address", remedy="begin it with http:// or https://")
 

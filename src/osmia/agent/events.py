@@ -12,6 +12,7 @@ __all__ = [
     "EVENT",
     "LEDGER_CAUSES",
     "LEDGER_FIELDS",
+    "LEDGER_UNANSWERED",
     "EventKind",
     "ProtocolCode",
     "RoleCode",
@@ -116,4 +117,7 @@ LEDGER_FIELDS = (
 """`struct osmia_ledger`, as 64-bit words."""
 
 LEDGER_CAUSES = ("ring_full", "connections_full", "edges_full", "histogram_full", "unreadable")
-"""Those fields that mean something was lost; the others describe traffic, not capture."""
+"""Those fields that mean something was lost."""
+
+LEDGER_UNANSWERED = ("unanswered", "abandoned")
+"""Those fields that describe requests without an answer: followed by another one, or cut off with the connection."""

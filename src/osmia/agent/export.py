@@ -36,6 +36,8 @@ _log = get_logger("agent.export")
 _FIRST_DELAY_S = 0.2
 _LAST_DELAY_S = 15.0
 _REFUSED_DELAY_S = 10.0
+_SAY_AGAIN_AFTER = 30
+"""Failures of one kind in a row after which it is said again: every five minutes or so."""
 
 Columns = dict[str, list[object]]
 
@@ -87,6 +89,7 @@ class Exporter:
         self._queued_bytes = 0
         self._wake = anyio.Event()
         self._statistics = ExportStatistics()
+        self._silent_failures = 0
 
     def statistics(self) -> ExportStatistics:
         """Counters up to now."""
@@ -154,7 +157,8 @@ class Exporter:
 
     def _note(self, batch: _Batch, answer: Answer) -> None:
         error = f"{answer.status or 'no answer'}: {answer.text}".strip()
-        if error != self._statistics.last_error:
+        self._silent_failures = 0 if error != self._statistics.last_error else self._silent_failures + 1
+        if self._silent_failures % _SAY_AGAIN_AFTER == 0:
             _log.warning(
                 "batch not taken",
                 table=batch.table.value,
@@ -170,8 +174,8 @@ class Exporter:
         )
 
 
-_BATCH_AT_FAULT = frozenset({400, 404, 413, 415, 422})
-_WE_ARE_AT_FAULT = frozenset({401, 403})
+_BATCH_AT_FAULT = frozenset({400, 413, 415, 422})
+_WE_ARE_AT_FAULT = frozenset({401, 403, 404, 405})  # key, id or address; a proxy without its server says 404 too
 
 
 def window_columns(windows: Sequence[Window]) -> Columns:

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from osmia.agent.assembly import Assembler
 from osmia.agent.entities.index import Entities, EntityOptions
-from osmia.agent.events import LEDGER_CAUSES
+from osmia.agent.events import LEDGER_CAUSES, LEDGER_UNANSWERED
 from osmia.agent.kernel.capture import Capture, CaptureOptions
 from osmia.model.entity import Entity, EntityKind
 from osmia.model.request import Address, Process, Protocol, Request, Role
@@ -121,6 +121,7 @@ def _drain(
         ):
             if port is None or port in {request.client.port, request.server.port, request.server_port}:
                 show(request)
+        assembler.flush()  # nobody asks for windows here
         if len(events) < _DRAIN_FULL:
             return
 
@@ -143,12 +144,18 @@ def _print_statistics(capture: Capture, assembler: Assembler, *, json_lines: boo
         "held_full": assembly.lost_held_full,
         "unrecognised": assembly.unrecognised,
     }
+    unanswered = {name: ledger[name] for name in LEDGER_UNANSWERED}
     if json_lines:
-        sys.stdout.write(json.dumps({"statistics": {"seen": ledger["seen"], "lost": lost}}) + "\n")
+        statistics = {"seen": ledger["seen"], "lost": lost, **unanswered}
+        sys.stdout.write(json.dumps({"statistics": statistics}) + "\n")
         sys.stdout.flush()
         return
     causes = ", ".join(f"{cause.replace('_', ' ')} {count}" for cause, count in lost.items() if count)
-    sys.stderr.write(f"{ledger['seen']} requests seen, lost: {causes or 'none'}\n")
+    without = sum(unanswered.values())
+    sys.stderr.write(
+        f"{ledger['seen']} requests seen on this host at either end, {without} without an answer, "
+        f"lost: {causes or 'none'}\n"
+    )
 
 
 def _end(address: Address, process: Process | None, entity: Entity) -> dict[str, object]:

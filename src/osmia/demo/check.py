@@ -225,10 +225,10 @@ def _statuses(endpoints: Counter[tuple[str, int]], load: Load) -> Iterator[Check
 def _rates(edge: dict[str, Any] | None, load: Load) -> Iterator[Check]:
     sent = load.total / max(load.last_s - load.first_s, 1.0)
     found = _value(edge, "rate")
-    off = abs(found - sent) / sent if sent else 1.0
+    off = (found - sent) / sent if sent else 1.0
     yield Check(
         "loadgen → testserver: requests per second",
-        off <= RATE_TOLERANCE,
+        abs(off) <= RATE_TOLERANCE,
         f"{sent:.2f}/s ± {RATE_TOLERANCE:.0%}",
         f"{found:.2f}/s ({off:+.1%})",
     )

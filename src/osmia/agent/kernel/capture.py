@@ -23,6 +23,7 @@ __all__ = ["Capture", "CaptureOptions", "EdgeTotals", "binding", "object_path"]
 
 _MACHINES = {"x86_64": "x86", "aarch64": "arm64"}
 _DRAIN_EVENTS = 4096
+_WORDS_MAX = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ class Capture:
         path = str(object_path("requests")).encode()
         self._handle: Any = self._lib.osmia_capture_open(path, given, words, 4096)
         if not self._handle:
-            message = self._ffi.string(words).decode(errors="replace").strip()
+            message = " ".join(self._ffi.string(words).decode(errors="replace").split())[:_WORDS_MAX]
             raise CaptureUnavailableError(
                 f"the kernel refused the capture programs: {message}",
                 remedy="run as root (or with CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE); `osmia agent check` tells more",
