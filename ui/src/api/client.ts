@@ -22,8 +22,14 @@ export type Peer = Resource['incoming'][number];
 export type RequestPage = Body<'/api/v1/clusters/{cluster_id}/requests', 'get'>;
 export type RequestRow = RequestPage['items'][number];
 
+/** A server that takes longer counts as one that does not answer. */
+const TIMEOUT_MS = 10_000;
+
 // `fetch` is looked up at each call, so that whoever replaces it (tests) need not come first.
-const client = createClient<paths>({ baseUrl: globalThis.location.origin, fetch: (request) => globalThis.fetch(request) });
+const client = createClient<paths>({
+  baseUrl: globalThis.location.origin,
+  fetch: (request) => globalThis.fetch(request, { signal: AbortSignal.any([request.signal, AbortSignal.timeout(TIMEOUT_MS)]) }),
+});
 
 interface Answer<Data> {
   data?: Data;

@@ -34,7 +34,7 @@ export const clusterQuery = (cluster: string) =>
   });
 
 export const qualityQuery = (cluster: string) =>
-  queryOptions({ queryKey: ['clusters', cluster, 'quality'], queryFn: ({ signal }) => api.quality(cluster, signal), refetchInterval: STATUS_REFETCH_MS, enabled: cluster !== '' });
+  queryOptions({ queryKey: ['clusters', cluster, 'quality'], queryFn: ({ signal }) => api.quality(cluster, signal), refetchInterval: STATUS_REFETCH_MS, refetchOnWindowFocus: true, enabled: cluster !== '' });
 
 export const mapQuery = (cluster: string, range: TimeRange) =>
   queryOptions({

@@ -5,24 +5,26 @@ import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { CopyBlock } from '@/components/feedback/CopyBlock';
 import { Failure, Notice, Stale } from '@/components/feedback/Notice';
-import { rangeLabel } from '@/domain/range';
+import { isLive, rangeLabel } from '@/domain/range';
 import { NO_FILTERS } from '@/domain/map/emphasis';
 import { mapViewQuery, parseMapView } from '@/domain/views';
 import { useClusterId, useQueryText, useRange, useSetQuery } from '@/state/address';
+import { useIsAway } from '@/state/away';
 import { clusterQuery, mapQuery } from '@/state/queries';
 
 /** Nothing while the map is there and fresh. */
 export function MapState() {
   const range = useRange();
+  const isOld = useIsAway(useClusterId()) && isLive(range);
   const { data, error, isPending, failureCount, refetch, dataUpdatedAt } = useQuery({
     ...mapQuery(useClusterId(), range),
     select: (map) => ({ isEmpty: map.nodes.length === 0, hasEdges: map.edges.length > 0 }),
     structuralSharing: true,
-    notifyOnChangeProps: ['data', 'error', 'isPending', 'failureCount'],
+    notifyOnChangeProps: ['data', 'error', 'isPending', 'failureCount', 'dataUpdatedAt'],
   });
   if (data === undefined && error !== null) return <Failure what="The service map could not be read" error={error} onRetry={() => void refetch()} />;
   if (isPending) return <Loading />;
-  if (error !== null || failureCount > 0) return <Stale what="The map" asOf={new Date(dataUpdatedAt).toLocaleTimeString(undefined, { hourCycle: 'h23' })} />;
+  if (error !== null || failureCount > 0 || isOld) return <Stale what="The map" asOf={new Date(dataUpdatedAt).toLocaleTimeString(undefined, { hourCycle: 'h23' })} />;
   return data.isEmpty ? <Empty label={rangeLabel(range)} /> : null;
 }
 

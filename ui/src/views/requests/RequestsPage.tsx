@@ -11,6 +11,7 @@ import { isLive, rangeLabel } from '@/domain/range';
 import { isFilteringRequests, parseRequestFilters, requestFilterQuery, type RequestFilters } from '@/domain/views';
 import { useClusterId, useQueryText, useRange, useSetQuery } from '@/state/address';
 import { NO_REQUEST_FILTERS, requestsQuery } from '@/state/queries';
+import { useIsAway } from '@/state/away';
 import { useRequestTail } from '@/state/tail';
 import { RequestFiltersBar } from './RequestFiltersBar';
 import { RequestLine, rowKey } from './RequestLine';
@@ -26,13 +27,14 @@ export function RequestsPage() {
   const filters = useMemo(() => parseRequestFilters(query), [query]);
   const setQuery = useSetQuery();
   const change = (patch: Partial<RequestFilters>): void => setQuery(requestFilterQuery({ ...filters, ...patch }), { replace: true });
+  const isOld = useIsAway(cluster) && isLive(range);
   const pages = useInfiniteQuery(requestsQuery(cluster, range, filters));
   const rows = useMemo(() => pages.data?.pages.flatMap((page) => page.items) ?? [], [pages.data]);
   return (
     <div className="requests-page">
       <h1 className="visually-hidden">Requests</h1>
       <RequestFiltersBar filters={filters} onChange={change} onClear={() => change(NO_REQUEST_FILTERS)} />
-      {pages.error !== null && pages.data !== undefined && <Stale what="The list" asOf={new Date(pages.dataUpdatedAt).toLocaleTimeString(undefined, { hourCycle: 'h23' })} />}
+      {(pages.error !== null || isOld) && pages.data !== undefined && <Stale what="The list" asOf={new Date(pages.dataUpdatedAt).toLocaleTimeString(undefined, { hourCycle: 'h23' })} />}
       {pages.data === undefined && pages.error !== null && <Failure what="The requests could not be read" error={pages.error} onRetry={() => void pages.refetch()} />}
       {pages.isPending && <Loading />}
       {pages.data !== undefined && rows.length === 0 && <Nothing filters={filters} label={rangeLabel(range)} onClear={() => change(NO_REQUEST_FILTERS)} />}

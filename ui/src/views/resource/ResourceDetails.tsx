@@ -7,8 +7,9 @@ import { Failure, Notice, Stale } from '@/components/feedback/Notice';
 import { Figures } from '@/components/figures/Figures';
 import { compact, count, duration, rate, share } from '@/domain/format';
 import { isSlow } from '@/domain/latency';
-import { rangeLabel } from '@/domain/range';
+import { isLive, rangeLabel } from '@/domain/range';
 import { useRange } from '@/state/address';
+import { useIsAway } from '@/state/away';
 import { resourceQuery } from '@/state/queries';
 import { LatencyChart, TrafficChart } from './SeriesCharts';
 import { Peers } from './Peers';
@@ -22,6 +23,7 @@ interface Props {
 
 export function ResourceDetails({ cluster, resource, isWide = false }: Props) {
   const range = useRange();
+  const isOld = useIsAway(cluster) && isLive(range);
   const { data, error, refetch, dataUpdatedAt } = useQuery(resourceQuery(cluster, resource, range));
   if (data === undefined) {
     if (error !== null) return <Failure what="This resource could not be read" error={error} onRetry={() => void refetch()} />;
@@ -29,7 +31,7 @@ export function ResourceDetails({ cluster, resource, isWide = false }: Props) {
   }
   return (
     <>
-      {error !== null && <Stale what="Figures" asOf={new Date(dataUpdatedAt).toLocaleTimeString(undefined, { hourCycle: 'h23' })} />}
+      {(error !== null || isOld) && <Stale what="Figures" asOf={new Date(dataUpdatedAt).toLocaleTimeString(undefined, { hourCycle: 'h23' })} />}
       <div className={isWide ? 'details is-wide' : 'details'}>
         <Summary data={data} />
         {data.summary.count > 0 && <Charts data={data} />}

@@ -29,7 +29,7 @@ export function Shell() {
         Skip to content
       </a>
       <Rail />
-      <TopBar />
+      <TopBar isUnknown={isUnknown === true} />
       <div className="stage">
         {notice ? (
           <p className="server-notice" role="note">
@@ -40,7 +40,7 @@ export function Shell() {
           {isUnknown ? <UnknownCluster id={cluster} /> : <Outlet />}
         </main>
       </div>
-      <StatusStrip feed={feed} />
+      <StatusStrip feed={feed} isUnknown={isUnknown === true} />
     </div>
   );
 }

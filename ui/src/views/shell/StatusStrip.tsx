@@ -3,21 +3,25 @@
 import { Popover, UnstyledButton } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import type { Quality } from '@/api/client';
+import { ApiError } from '@/api/errors';
 import { ago, compact, count, duration, memory, plural, significant } from '@/domain/format';
 import { useClusterId } from '@/state/address';
+import { useIsAway } from '@/state/away';
 import { useNow } from '@/state/clock';
 import type { Feed } from '@/state/live';
 import { qualityQuery } from '@/state/queries';
 
 const LATE_MS = 15_000;
 
-export function StatusStrip({ feed }: { feed: Feed }) {
-  const cluster = useClusterId();
+export function StatusStrip({ feed, isUnknown }: { feed: Feed; isUnknown: boolean }) {
+  const named = useClusterId();
+  const cluster = isUnknown ? '' : named;
+  const isAway = useIsAway(cluster);
   const { data, error, dataUpdatedAt } = useQuery(qualityQuery(cluster));
-  const problem = cluster === '' ? null : problemOf(data, error !== null, feed);
+  const problem = cluster === '' ? null : problemOf(data, { isAway, error, feed });
   return (
     <footer role="contentinfo" className="status-strip" data-problem={problem === null ? undefined : ''} aria-label="Quality of the data">
-      {cluster === '' ? <span>No cluster chosen</span> : <Facts quality={data} problem={problem} />}
+      {cluster === '' ? <span>{isUnknown ? 'No such cluster' : 'No cluster chosen'}</span> : <Facts quality={data} problem={problem} isAway={isAway} />}
       <span className="grow" />
       {cluster !== '' && dataUpdatedAt > 0 && <Refreshed at={dataUpdatedAt} feed={feed} />}
     </footer>
@@ -25,8 +29,10 @@ export function StatusStrip({ feed }: { feed: Feed }) {
 }
 
 /** The first thing that is wrong with the data, in words; null when nothing is. */
-function problemOf(quality: Quality | undefined, isAway: boolean, feed: Feed): string | null {
-  if (isAway || feed === 'lost') return 'The server does not answer';
+function problemOf(quality: Quality | undefined, { isAway, error, feed }: { isAway: boolean; error: Error | null; feed: Feed }): string | null {
+  if (isAway) return 'The server does not answer';
+  if (error instanceof ApiError && error.status !== 404) return 'The server answers with an error';
+  if (feed === 'lost') return 'The live feed is interrupted';
   if (quality === undefined) return null;
   if (quality.agents_connected === 0) return 'No agent is connected';
   if (quality.agents_connected < quality.agents_expected) return 'Some agents are missing';
@@ -35,11 +41,11 @@ function problemOf(quality: Quality | undefined, isAway: boolean, feed: Feed): s
   return (quality.lag_ms ?? 0) > LATE_MS ? 'The data is late' : null;
 }
 
-function Facts({ quality, problem }: { quality: Quality | undefined; problem: string | null }) {
+function Facts({ quality, problem, isAway }: { quality: Quality | undefined; problem: string | null; isAway: boolean }) {
   const state = problem !== null ? 'is-silent' : quality === undefined ? 'is-waiting' : 'is-connected';
   const dot = <i className={`state-dot ${state}`} />;
   if (quality === undefined) return <span>{dot}{problem ?? 'Asking the server'}</span>;
-  const lag = quality.lag_ms === null ? null : quality.lag_ms * 1e6;
+  const lag = quality.lag_ms === null || isAway ? null : quality.lag_ms * 1e6;
   return (
     <Popover position="top-start" shadow="md" width={460}>
       <Popover.Target>

@@ -7,6 +7,7 @@ import { useLocation, useNavigate } from '@tanstack/react-router';
 import { RangePicker } from '@/components/controls/RangePicker';
 import { isLive, pin, unpin, type TimeRange } from '@/domain/range';
 import { useClusterId, useRange, useSetQuery } from '@/state/address';
+import { useIsAway } from '@/state/away';
 import { clustersQuery } from '@/state/queries';
 import { Search } from './Search';
 
@@ -19,11 +20,12 @@ const PLACES: readonly [suffix: RegExp, name: string][] = [
   [/\/clusters$/, 'Clusters'],
 ];
 
-export function TopBar() {
+/** An unknown cluster has no time to choose and nothing to find. */
+export function TopBar({ isUnknown }: { isUnknown: boolean }) {
   const cluster = useClusterId();
   const { pathname } = useLocation();
   const place = PLACES.find(([suffix]) => suffix.test(pathname))?.[1] ?? '';
-  const hasTime = cluster !== '' && !pathname.endsWith('/setup');
+  const hasTime = cluster !== '' && !isUnknown && !pathname.endsWith('/setup');
   return (
     <header className="top-bar">
       {cluster !== '' && <ClusterPicker cluster={cluster} />}
@@ -44,20 +46,22 @@ function TimeControls() {
   const setQuery = useSetQuery();
   const choose = (next: TimeRange): void => setQuery({ from: next.from, to: next.to });
   const live = isLive(range);
+  const isStale = useIsAway(useClusterId()) && live;
+  const look = isStale ? 'live-button is-stale' : live ? 'live-button is-live' : 'live-button';
   return (
     <>
       <RangePicker range={range} onChange={choose} />
-      <Tooltip label={live ? 'Stop the clock: keep looking at what is shown now' : 'Follow the clock again'}>
+      <Tooltip label={isStale ? 'The server does not answer: what is shown is old, and is asked for again and again' : live ? 'Stop the clock: keep looking at what is shown now' : 'Follow the clock again'}>
         <Button
           variant="default"
           size="compact-sm"
-          className={live ? 'live-button is-live' : 'live-button'}
+          className={look}
           aria-label={live ? 'Pause' : 'Go live'}
           leftSection={live ? <i className="live-dot" /> : <IconPlayerPlay size={13} />}
           rightSection={live ? <IconPlayerPause size={13} /> : null}
           onClick={() => choose(live ? pin(range, Date.now()) : unpin(range, Date.now()))}
         >
-          {live ? 'Live' : 'Paused'}
+          {isStale ? 'Not live' : live ? 'Live' : 'Paused'}
         </Button>
       </Tooltip>
     </>
