@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import typing
 
 import click
 
@@ -59,5 +60,21 @@ def main() -> None:
     except click.exceptions.Exit as exc:
         sys.exit(exc.exit_code)
     except OsmiaError as exc:
-        click.secho(f"osmia: {exc}", fg="red", err=True)
-        sys.exit(2 if isinstance(exc, ConfigError) else 1)
+        _end_with(exc)
+    except ExceptionGroup as group:
+        cause = _only_cause(group)
+        if not isinstance(cause, OsmiaError):
+            raise
+        _end_with(cause)
+
+
+def _end_with(error: OsmiaError) -> typing.NoReturn:
+    click.secho(f"osmia: {error}", fg="red", err=True)
+    sys.exit(2 if isinstance(error, ConfigError) else 1)
+
+
+def _only_cause(error: Exception) -> Exception:
+    """The error inside task groups that failed for one reason."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
 import sys
 import time
 import typing
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,6 +22,8 @@ if typing.TYPE_CHECKING:
     from osmia.demo.check import Check
 
 __all__ = ["demo"]
+
+_INTERRUPTED = 130
 
 
 @click.command()
@@ -42,12 +46,13 @@ def demo(**given: typing.Any) -> None:  # noqa: ANN401 - click's keywords, made 
 
     configure_logging(level="warning")
     if given["check"]:
-        sys.exit(anyio.run(_check, given))
+        sys.exit(anyio.run(_until_signal, functools.partial(_check, given)))
+    for option in ("sabotage", "as_json"):
+        if given[option]:
+            raise click.UsageError(f"--{option.removeprefix('as_')} belongs to --check")
     reason = "asked for by --replay" if given["replay"] else _reason_against_capture()
-    if reason:
-        anyio.run(_replay, given, reason)
-    else:
-        anyio.run(_show, given)
+    work = functools.partial(_replay, given, reason) if reason else functools.partial(_show, given)
+    anyio.run(_until_signal, work)
 
 
 def _reason_against_capture() -> str:
@@ -63,11 +68,28 @@ def _reason_against_capture() -> str:
     return ""
 
 
+async def _until_signal(work: Callable[[], Awaitable[int]]) -> int:
+    """Exit code of the work, or 130 if SIGINT, SIGTERM or SIGHUP ended it; either way it has cleaned up."""
+    code = _INTERRUPTED
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        async with anyio.create_task_group() as tasks:
+
+            async def watch() -> None:
+                async for _ in signals:
+                    tasks.cancel_scope.cancel()
+                    return
+
+            tasks.start_soon(watch)
+            code = await work()
+            tasks.cancel_scope.cancel()
+    return code
+
+
 def _say(text: str) -> None:
     click.echo(f"  {text}", err=True)
 
 
-async def _show(given: dict[str, typing.Any]) -> None:
+async def _show(given: dict[str, typing.Any]) -> int:
     from contextlib import AsyncExitStack
 
     from osmia.demo.recording import recorder
@@ -85,31 +107,24 @@ async def _show(given: dict[str, typing.Any]) -> None:
         click.echo(f"\nOsmia is watching after {time.monotonic() - began:.0f} s:  {running.page}\n")
         _say(f"kubectl --kubeconfig {running.lab.kubeconfig} get pods -A")
         _say("Ctrl-C takes everything down")
-        await _until_asked(given["duration_s"], agent.process)
+        with anyio.move_on_after(given["duration_s"]):
+            await _fail_with_either(agent=agent.process, server=running.server.process)
+    return 0
 
 
-async def _until_asked(duration_s: float | None, agent: anyio.abc.Process) -> None:
-    """Return on SIGINT or SIGTERM or after the duration; fail if the agent ends by itself."""
+async def _fail_with_either(**processes: anyio.abc.Process) -> None:
+    """Wait for ever; raise when one of the processes ends by itself."""
+
+    async def watch(name: str, process: anyio.abc.Process) -> None:
+        code = await process.wait()
+        raise OsmiaError(f"the {name} ended by itself with code {code}")
+
     async with anyio.create_task_group() as tasks:
-
-        async def watch_signals() -> None:
-            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-                async for _ in signals:
-                    tasks.cancel_scope.cancel()
-                    return
-
-        async def watch_agent() -> None:
-            code = await agent.wait()
-            raise OsmiaError(f"the agent ended by itself with code {code}")
-
-        tasks.start_soon(watch_signals)
-        tasks.start_soon(watch_agent)
-        with anyio.move_on_after(duration_s):
-            await anyio.sleep_forever()
-        tasks.cancel_scope.cancel()
+        for name, process in processes.items():
+            tasks.start_soon(watch, name, process)
 
 
-async def _replay(given: dict[str, typing.Any], reason: str) -> None:
+async def _replay(given: dict[str, typing.Any], reason: str) -> int:
     from osmia.demo.recording import replay
 
     click.secho(f"This is a recording, not this machine: {reason}", fg="yellow", bold=True, err=True)
@@ -121,6 +136,7 @@ async def _replay(given: dict[str, typing.Any], reason: str) -> None:
         duration_s=given["duration_s"],
         say=_say,
     )
+    return 0
 
 
 async def _check(given: dict[str, typing.Any]) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib import resources
 from pathlib import Path
@@ -21,7 +21,8 @@ import msgspec
 import zstandard
 from aiohttp import web
 
-from osmia.demo.world import Say, start_server
+from osmia.demo.api import Api
+from osmia.demo.world import Say, cluster_named, scratch, start_server
 from osmia.model import wire
 from osmia.model.errors import InputError
 from osmia.model.window import WINDOW_S
@@ -102,29 +103,33 @@ async def replay(  # noqa: PLR0913 - the command's own options
     *, listen: str, data: Path | None, name: str, reason: str, duration_s: float | None, say: Say
 ) -> None:
     """Start a server and play the packaged recording to it, over and over, until cancelled or the time is up."""
-    async with anyio.TemporaryDirectory(prefix="osmia-demo-") as temporary:
-        directory = Path(temporary)
-        notice = f"A recording, not this machine: {reason}"
-        async with start_server(listen, data or directory / "store", directory, notice=notice) as api:
-            cluster = await api.post("/clusters", {"name": name})
+    notice = f"A recording, not this machine: {reason}"
+    with scratch() as directory:
+        async with start_server(listen, data or directory / "store", directory, notice=notice) as server:
+            cluster_id, key = await cluster_named(server.api, name)
+            say(f"the recorded story is playing:  {server.api.url}/clusters/{cluster_id}/map")
             headers = {
-                "Authorization": f"Bearer {cluster['install']['key']}",
-                "Osmia-Cluster": cluster["id"],
+                "Authorization": f"Bearer {key}",
+                "Osmia-Cluster": cluster_id,
                 "Osmia-Agent": "recording",
                 "Content-Type": wire.CONTENT_TYPE,
                 "Content-Encoding": wire.CONTENT_ENCODING,
             }
-            say(f"the recorded story is playing:  {api.url}/clusters/{cluster['id']}/map")
-            sequence = time.time_ns() // 1000
             tapes = list(read_tapes(resources.files("osmia.demo").joinpath("recordings/story.tape").read_bytes()))
             with anyio.move_on_after(duration_s):
-                while True:
-                    began = time.time()
-                    for tape in tapes:
-                        await anyio.sleep(max(0.0, began + tape.offset_s - time.time()))
-                        payload = shifted(tape, now_s=time.time())
-                        sequence += 1
-                        await api.send(f"/ingest/{tape.table}", payload, headers | {"Osmia-Sequence": str(sequence)})
+                await _play(server.api, tapes, headers)
+
+
+async def _play(api: Api, tapes: Sequence[Tape], headers: Mapping[str, str]) -> None:
+    """Send the tapes at their times, over and over."""
+    sequence = time.time_ns() // 1000
+    while True:
+        began = time.time()
+        for tape in tapes:
+            await anyio.sleep(max(0.0, began + tape.offset_s - time.time()))
+            sequence += 1
+            payload = shifted(tape, now_s=time.time())
+            await api.send(f"/ingest/{tape.table}", payload, {**headers, "Osmia-Sequence": str(sequence)})
 
 
 def shifted(tape: Tape, *, now_s: float) -> bytes:

@@ -7,12 +7,13 @@ everything down, files included.
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib import resources
@@ -28,7 +29,18 @@ from osmia.lab.cluster import Cluster
 from osmia.lab.config import LabConfig
 from osmia.model.errors import UnavailableError
 
-__all__ = ["AgentProcess", "Say", "World", "child", "sample_manifest", "start_server", "world"]
+__all__ = [
+    "AgentProcess",
+    "Say",
+    "Server",
+    "World",
+    "child",
+    "cluster_named",
+    "sample_manifest",
+    "scratch",
+    "start_server",
+    "world",
+]
 
 Say = Callable[[str], None]
 """Tells the user what is happening, one step a line."""
@@ -39,6 +51,15 @@ _END_DEADLINE_S = 10.0
 _LISTENING = "osmia server listening on "
 _CAPTURING = "capturing"
 _KUBECTL_DEADLINE_S = 60.0
+_SCRATCH = "osmia-demo-"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server process and the client of its API."""
+
+    api: Api
+    process: anyio.abc.Process
 
 
 @dataclass
@@ -55,11 +76,16 @@ class World:
     """What is running, and where."""
 
     lab: Cluster
-    api: Api
+    server: Server
     cluster_id: str
     key: str
     directory: Path
     agent: AgentProcess | None = None
+
+    @property
+    def api(self) -> Api:
+        """The server's API."""
+        return self.server.api
 
     @property
     def page(self) -> str:
@@ -91,25 +117,43 @@ async def world(*, name: str, listen: str, data: Path | None, manifest: str, say
         LabError: this machine cannot carry a lab.
         UnavailableError: the server did not start; the text carries its last words.
     """
-    directory = Path(tempfile.mkdtemp(prefix="osmia-demo-"))
+    async with contextlib.AsyncExitStack() as stack:
+        directory = stack.enter_context(scratch())
+        say("starting the server")
+        server = await stack.enter_async_context(start_server(listen, data or directory / "store", directory))
+        say("bringing up a small Kubernetes")
+        lab = await stack.enter_async_context(Cluster.up(LabConfig(name=name)))
+        await _apply(lab, manifest, directory)
+        say("waiting for testserver, currencies and PostgreSQL to be ready")
+        await lab.wait_ready(_READY_DEADLINE_S)
+        cluster_id, key = await cluster_named(server.api, name)
+        yield World(lab, server, cluster_id, key, directory)
+        say("taking everything down")
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """A directory of our own that goes with us; those of demos that were killed go now."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+        owner = left.name.removeprefix(_SCRATCH).partition("-")[0]
+        if owner.isdigit() and not Path("/proc", owner).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    directory = Path(tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-"))
     try:
-        async with contextlib.AsyncExitStack() as stack:
-            say("starting the server")
-            api = await stack.enter_async_context(start_server(listen, data or directory / "store", directory))
-            say("bringing up a small Kubernetes")
-            lab = await stack.enter_async_context(Cluster.up(LabConfig(name=name)))
-            await _apply(lab, manifest, directory)
-            say("waiting for testserver, currencies and PostgreSQL to be ready")
-            await lab.wait_ready(_READY_DEADLINE_S)
-            created = await api.post("/clusters", {"name": name})
-            yield World(lab, api, created["id"], created["install"]["key"], directory)
-            say("taking everything down")
+        yield directory
     finally:
-        await anyio.to_thread.run_sync(shutil.rmtree, directory)
+        shutil.rmtree(directory)
+
+
+async def cluster_named(api: Api, name: str) -> tuple[str, str]:
+    """Id and ingest key of the cluster of this name, which is added if there is none (kept data may have it)."""
+    known = next((one["id"] for one in (await api.get("/clusters"))["items"] if one["name"] == name), None)
+    cluster = await (api.get(f"/clusters/{known}") if known else api.post("/clusters", {"name": name}))
+    return cluster["id"], cluster["install"]["key"]
 
 
 @asynccontextmanager
-async def start_server(listen: str, data: Path, directory: Path, *, notice: str = "") -> AsyncIterator[Api]:
+async def start_server(listen: str, data: Path, directory: Path, *, notice: str = "") -> AsyncIterator[Server]:
     """A server process that answers; `notice` stands above its pages.
 
     Raises:
@@ -120,15 +164,23 @@ async def start_server(listen: str, data: Path, directory: Path, *, notice: str 
         line = await _wait_for_words(log, process, _LISTENING)
         url = line.partition(_LISTENING)[2].strip()
         async with Api.connect(url) as api:
-            yield api
+            yield Server(api, process)
 
 
 @asynccontextmanager
 async def child(arguments: list[str], log: Path) -> AsyncIterator[anyio.abc.Process]:
-    """`osmia <arguments>` as a process whose output goes to a file; ended by SIGTERM, then by force."""
+    """`osmia <arguments>` as a process whose output goes to a file; ended by SIGTERM, then by force.
+
+    It also gets SIGTERM from the kernel if we are killed.
+    """
+    tied = ["setpriv", "--pdeathsig", "TERM", "--"] if shutil.which("setpriv") else []
     with log.open("wb") as output:
         process = await anyio.open_process(
-            [sys.executable, "-m", "osmia", *arguments], stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            [*tied, sys.executable, "-m", "osmia", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # Ctrl-C is ours to pass on
         )
     try:
         yield process
