@@ -8,6 +8,7 @@ import { failing, FakeFeed, renderAt, type Answers } from '@/testing/render';
 const CLUSTER = { id: 'c1', name: 'demo', created_ms: 1, state: 'connected', agents: 1, last_seen_ms: 1 };
 const INSTALL = { server_url: 'http://s', monitoring_id: 'c1', key: 'k', helm: 'helm x', kubectl: 'kubectl x', host: 'sudo osmia agent run' };
 const QUALITY = { agents: [], agents_connected: 1, agents_expected: 1, lag_ms: 800, lost: 0, is_exact: true, newest_ms: 1 };
+const AGENT = { id: 'a1', node: 'node-1', version: '1', last_seen_ms: 1, lag_ms: 1, seen: 1, exported: 1, lost: {}, cpu_cores: null, rss_bytes: 1 };
 const EMPTY_SERIES = { step_ms: 1000, times_ms: [], rate: [], error_rate: [], p50_ns: [], p95_ns: [], p99_ns: [], request_bytes_rate: [], response_bytes_rate: [] };
 
 const resource = (id: string) => ({
@@ -177,8 +178,10 @@ describe('when there is nothing to draw', () => {
 
 describe('the frame', () => {
   it('turns amber and says why when the data is not clean', async () => {
-    renderAt('/clusters/c1/map', answers({ 'GET /api/v1/clusters/c1/quality': { ...QUALITY, lost: 120, is_exact: false } }));
-    expect(await screen.findByText('Events were lost')).toBeTruthy();
+    renderAt('/clusters/c1/map', answers({ 'GET /api/v1/clusters/c1/quality': { ...QUALITY, agents: [{ ...AGENT, lost: { ring_full: 100, map_full: 20 } }], lost: 120, is_exact: false } }));
+    const strip = await screen.findByRole('button', { name: 'Events were lost. Show each agent' });
+    expect(strip.textContent).toBe('1 of 1 agentlag 800 msevents lost 120 (ring full and 1 more)counts not exact');
+    expect(within(strip).getByTitle('Lost in the last 15 minutes: 100 ring full, 20 map full')).toBeTruthy();
     expect(screen.getByRole('contentinfo', { name: 'Quality of the data' }).hasAttribute('data-problem')).toBe(true);
   });
 

@@ -2,6 +2,7 @@
 
 import { Popover, UnstyledButton } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
+import type { ReactNode } from 'react';
 import type { Quality } from '@/api/client';
 import { ApiError } from '@/api/errors';
 import { ago, compact, count, duration, memory, plural, significant } from '@/domain/format';
@@ -12,6 +13,14 @@ import type { Feed } from '@/state/live';
 import { qualityQuery } from '@/state/queries';
 
 const LATE_MS = 15_000;
+
+const NO_AGENT = 'No agent is connected';
+const MISSING = 'Some agents are missing';
+const LOST = 'Events were lost';
+const NOT_EXACT = 'Counts are not exact';
+const LATE = 'The data is late';
+/** What the facts in the strip say by themselves; it is not said a second time. */
+const SAID_BY_FACTS: ReadonlySet<string> = new Set([NO_AGENT, MISSING, LOST, NOT_EXACT, LATE]);
 
 export function StatusStrip({ feed, isUnknown }: { feed: Feed; isUnknown: boolean }) {
   const named = useClusterId();
@@ -28,44 +37,67 @@ export function StatusStrip({ feed, isUnknown }: { feed: Feed; isUnknown: boolea
   );
 }
 
+/** Has any agent ever reported? */
+const knowsAgents = (quality: Quality): boolean => quality.agents_expected > 0 || quality.agents.length > 0;
+
 /** The first thing that is wrong with the data, in words; null when nothing is. */
 function problemOf(quality: Quality | undefined, { isAway, error, feed }: { isAway: boolean; error: Error | null; feed: Feed }): string | null {
   if (isAway) return 'The server does not answer';
   if (error instanceof ApiError && error.status !== 404) return 'The server answers with an error';
   if (feed === 'lost') return 'The live feed is interrupted';
-  if (quality === undefined) return null;
-  if (quality.agents_connected === 0) return 'No agent is connected';
-  if (quality.agents_connected < quality.agents_expected) return 'Some agents are missing';
-  if (quality.lost > 0) return 'Events were lost';
-  if (!quality.is_exact) return 'Counts are not exact';
-  return (quality.lag_ms ?? 0) > LATE_MS ? 'The data is late' : null;
+  if (quality === undefined || !knowsAgents(quality)) return null;
+  if (quality.agents_connected === 0) return NO_AGENT;
+  if (quality.agents_connected < quality.agents_expected) return MISSING;
+  if (quality.lost > 0) return LOST;
+  if (!quality.is_exact) return NOT_EXACT;
+  return (quality.lag_ms ?? 0) > LATE_MS ? LATE : null;
 }
 
 function Facts({ quality, problem, isAway }: { quality: Quality | undefined; problem: string | null; isAway: boolean }) {
-  const state = problem !== null ? 'is-silent' : quality === undefined ? 'is-waiting' : 'is-connected';
+  const state = problem !== null ? 'is-silent' : quality === undefined || !knowsAgents(quality) ? 'is-waiting' : 'is-connected';
   const dot = <i className={`state-dot ${state}`} />;
   if (quality === undefined) return <span>{dot}{problem ?? 'Asking the server'}</span>;
-  const lag = quality.lag_ms === null || isAway ? null : quality.lag_ms * 1e6;
   return (
     <Popover position="top-start" shadow="md" width={460}>
       <Popover.Target>
-        <UnstyledButton className="status-facts" aria-label={`${problem ?? 'The data is complete'}. Show each agent`}>
-          <span>
-            {dot}
-            {quality.agents_connected} of {plural(quality.agents_expected, 'agent')}
-          </span>
-          <span>lag {duration(lag)}</span>
-          <span className={quality.lost > 0 ? 'warn' : ''}>
-            events lost <b>{compact(quality.lost)}</b>
-          </span>
-          <span className={quality.is_exact ? '' : 'warn'}>{quality.is_exact ? 'counts exact' : 'counts not exact'}</span>
-          {problem !== null && <span className="warn">{problem}</span>}
+        <UnstyledButton className="status-facts" aria-label={`${problem ?? (knowsAgents(quality) ? 'The data is complete' : 'No agent has reported yet')}. Show each agent`}>
+          {knowsAgents(quality) ? <Measures quality={quality} dot={dot} isAway={isAway} /> : <span>{dot}no agent yet</span>}
+          {problem !== null && !SAID_BY_FACTS.has(problem) && <span className="warn">{problem}</span>}
         </UnstyledButton>
       </Popover.Target>
       <Popover.Dropdown>
         <Agents quality={quality} />
       </Popover.Dropdown>
     </Popover>
+  );
+}
+
+/** Each of them amber where it is what is wrong. */
+function Measures({ quality, dot, isAway }: { quality: Quality; dot: ReactNode; isAway: boolean }) {
+  const lagMs = isAway ? null : quality.lag_ms;
+  return (
+    <>
+      <span className={quality.agents_connected < quality.agents_expected ? 'warn' : ''}>
+        {dot}
+        {quality.agents_connected} of {plural(quality.agents_expected, 'agent')}
+      </span>
+      <span className={(lagMs ?? 0) > LATE_MS ? 'warn' : ''}>lag {duration(lagMs === null ? null : lagMs * 1e6)}</span>
+      <Lost quality={quality} />
+      <span className={quality.is_exact ? '' : 'warn'}>{quality.is_exact ? 'counts exact' : 'counts not exact'}</span>
+    </>
+  );
+}
+
+/** How many events were lost, and of what most of them. */
+function Lost({ quality }: { quality: Quality }) {
+  const causes = lostCauses(quality.agents.map((agent) => agent.lost));
+  const [first] = causes;
+  const more = causes.length > 1 ? ` and ${causes.length - 1} more` : '';
+  return (
+    <span className={quality.lost > 0 ? 'warn' : ''} title={causes.length === 0 ? undefined : `Lost in the last 15 minutes: ${causes.map(causeText).join(', ')}`}>
+      events lost <b>{compact(quality.lost)}</b>
+      {quality.lost > 0 && first !== undefined && ` (${first[0]}${more})`}
+    </span>
   );
 }
 
@@ -100,10 +132,19 @@ function Agents({ quality }: { quality: Quality }) {
   );
 }
 
-/** "0", or how many by which cause: "120 ring_full". */
+/** "0", or how many by which cause: "120 ring full". */
 function lostText(lost: Record<string, number>): string {
-  const causes = Object.entries(lost).filter(([, events]) => events > 0);
-  return causes.length === 0 ? '0' : causes.map(([cause, events]) => `${count(events)} ${cause.replaceAll('_', ' ')}`).join(', ');
+  const causes = lostCauses([lost]);
+  return causes.length === 0 ? '0' : causes.map(causeText).join(', ');
+}
+
+const causeText = ([cause, events]: [cause: string, events: number]): string => `${count(events)} ${cause}`;
+
+/** Causes in words with their events over all agents, most first. */
+function lostCauses(agents: readonly Record<string, number>[]): [cause: string, events: number][] {
+  const sums = new Map<string, number>();
+  for (const [cause, events] of agents.flatMap((lost) => Object.entries(lost))) sums.set(cause, (sums.get(cause) ?? 0) + events);
+  return [...sums].filter(([, events]) => events > 0).sort(([, a], [, b]) => b - a).map(([cause, events]) => [cause.replaceAll('_', ' '), events]);
 }
 
 function Refreshed({ at, feed }: { at: number; feed: Feed }) {
