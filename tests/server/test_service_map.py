@@ -155,6 +155,41 @@ async def test_a_node_sums_what_it_serves(store: Store, cluster_name: str, now_s
     assert cart.error_rate_in == 0.0
 
 
+async def test_a_node_with_one_caller_has_exactly_that_edge_s_figures(
+    store: Store, cluster_name: str, now_s: int
+) -> None:
+    """Both ends reported the edge; only the chosen end may enter the node, or the other's latencies raise its p95."""
+    client = window_row(start_s=now_s, role="client", latencies_ns=[85_000_000] * 20, errors=5)
+    server = window_row(start_s=now_s, role="server", latencies_ns=[59_000_000] * 20, errors=4)
+    await fill(store, cluster_name, [client, server])
+
+    answer = await _map(store, cluster_name, now_s)
+
+    edge, cart = _only(answer), next(node for node in answer.nodes if node.name == "cart")
+    assert edge.side == "server"
+    assert (cart.rate_in, cart.error_rate_in, cart.p95_in_ns) == (edge.rate, edge.error_rate, edge.p95_ns)
+
+
+async def test_a_node_merges_the_chosen_ends_of_its_edges(store: Store, cluster_name: str, now_s: int) -> None:
+    """One edge by its server's end, one by its client's: the node's p95 is that of these two histograms together."""
+    a, b = "Deployment/shop/a", "Deployment/shop/b"
+    rows = [
+        window_row(start_s=now_s, source=a, role="client", latencies_ns=[900_000_000] * 90),
+        window_row(start_s=now_s, source=a, role="server", latencies_ns=[1_000_000] * 90, errors=9),
+        window_row(start_s=now_s, source=b, role="client", latencies_ns=[50_000_000] * 10, errors=1),
+        window_row(start_s=now_s, source=b, role="server", latencies_ns=[700_000_000] * 9),
+    ]
+    await fill(store, cluster_name, rows)
+
+    answer = await _map(store, cluster_name, now_s)
+
+    cart = next(node for node in answer.nodes if node.name == "cart")
+    assert {edge.source: edge.side for edge in answer.edges} == {a: "server", b: "client"}
+    assert cart.p95_in_ns == pytest.approx(50_000_000, rel=0.016)
+    assert cart.error_rate_in == pytest.approx(0.1)
+    assert cart.rate_in == pytest.approx(sum(edge.rate for edge in answer.edges))
+
+
 async def test_idle_workloads_are_on_the_map(store: Store, cluster_name: str, now_s: int) -> None:
     """A Deployment with pods and no traffic is there, marked idle; one without pods is not."""
     await fill(store, cluster_name, _workload("sleepy", pods=2), table=Table.OBJECTS)

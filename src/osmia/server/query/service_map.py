@@ -24,6 +24,7 @@ _ENDS = """source_kind, source_namespace, source_name,
 
 
 def _sql(scope: Scope) -> str:
+    # LIMIT BY runs after the windows of its own level: ports see both ends of an edge, node_h only the chosen one.
     return f"""
     SELECT edge_id, role, protocol, {_ENDS}, is_tls, ports, n, errors, request_bytes, response_bytes,
         first_ns, last_ns, {quantiles_sql("h")} AS q, {quantiles_sql("node_h", (0.95,))} AS node_q
@@ -38,8 +39,8 @@ def _sql(scope: Scope) -> str:
                     min(e.first_ns) AS first_ns, max(e.last_ns) AS last_ns, sumMap(e.hist) AS h
                 FROM {scope.edges} AS e GROUP BY edge_id, role, protocol, {_ENDS}
             )
+            {preferred("n")}
         )
-        {preferred("n")}
     )
     ORDER BY n DESC LIMIT {_MAX_EDGES}
     """  # noqa: S608 - made of constants; values are bound
