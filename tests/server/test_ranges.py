@@ -52,7 +52,24 @@ def test_a_rate_is_divided_by_what_is_covered() -> None:
     span = TimeRange.parse("now-15m", "now", now_ms=_NOW_MS)
     start_ns, second = span.from_s * 10**9, 10**9
 
-    assert span.seconds_covered(first_ns=0, newest_ns=start_ns + 100 * second) == 100
-    assert span.seconds_covered(first_ns=start_ns + 90 * second, newest_ns=start_ns + 100 * second) == 10
-    assert span.seconds_covered(first_ns=0, newest_ns=1 << 62) == 910
-    assert span.seconds_covered(first_ns=5, newest_ns=5) == 1
+    def covered(first_ns: int, newest_ns: int) -> float:
+        return span.seconds_covered(first_ns=first_ns, last_ns=newest_ns, newest_ns=newest_ns)
+
+    assert covered(0, start_ns + 100 * second) == 100
+    assert covered(start_ns + 90 * second, start_ns + 100 * second) == 10
+    assert covered(0, 1 << 62) == 910
+    assert covered(5, 5) == 1
+
+
+def test_an_end_in_the_past_is_not_rounded_up() -> None:
+    """Counts hold the whole last step, but nobody waited for its end: only requests seen after `to` stretch it."""
+    span = TimeRange.parse("1699999800000", "1699999833250", now_ms=_NOW_MS)
+    start_ns, end_ns = 1_699_999_800 * 10**9, 1_699_999_833_250 * 10**6
+
+    def covered(last_ns: int) -> float:
+        return span.seconds_covered(first_ns=start_ns, last_ns=last_ns, newest_ns=_NOW_MS * 10**6)
+
+    assert covered(end_ns) == 33.25
+    assert covered(end_ns - 20 * 10**9) == 33.25
+    assert covered(end_ns + 5 * 10**9) == 38.25
+    assert covered(end_ns + 60 * 10**9) == 40

@@ -7,6 +7,8 @@ import pytest
 from osmia.model.wire import Table
 from osmia.server.query.answers import Edge, Map
 from osmia.server.query.late_names import LateName
+from osmia.server.query.ranges import TimeRange
+from osmia.server.query.scope import Scope
 from osmia.server.query.service_map import service_map
 from osmia.server.storage.store import Store
 from tests.server.rows import NS, Row, entity, object_row, window_row
@@ -106,6 +108,49 @@ async def test_a_rate_covers_the_asked_range_only(store: Store, cluster_name: st
 
     assert edge.count == 310
     assert edge.rate == pytest.approx(1.0)
+
+
+async def _rate_of_a_load(store: Store, cluster: str, start_s: int, *, load_s: float, to_ms: int) -> float:
+    """The edge's rate up to `to_ms`, of 68 requests a second over `load_s` seconds while others go on for longer."""
+    rows = []
+    for begin_s in range(start_s, start_s + int(load_s) + 1, 10):
+        length_s = min(10.0, start_s + load_s - begin_s)
+        if length_s <= 0:
+            break
+        ends = {"first_ns": begin_s * NS, "last_ns": begin_s * NS + int(length_s * NS)}
+        rows.append(window_row(start_s=begin_s, latencies_ns=[1_000_000] * round(68 * length_s), **ends))
+    other = window_row(start_s=start_s + 60, source="Deployment/shop/probe")
+    await fill(store, cluster, [*rows, other])
+    now_ms = (start_s + 200) * 1_000
+    span = TimeRange.parse(str(start_s * 1_000 - 5_000), str(to_ms), now_ms=now_ms)
+    answer = await service_map(Scope(store=store, cluster=cluster, span=span, newest_ns=now_ms * 10**6))
+    return next(edge.rate for edge in answer.edges if edge.source == "Deployment/shop/web")
+
+
+@pytest.mark.parametrize("load_s", [30.0, 31.9, 33.25, 38.0])
+async def test_a_load_that_ended_has_the_rate_it_was_sent_at(
+    store: Store, cluster_name: str, now_s: int, load_s: float
+) -> None:
+    """Asked up to its last request, wherever in a window that lies, although the cluster has newer data."""
+    start_s = now_s - 200
+
+    rate = await _rate_of_a_load(
+        store, cluster_name, start_s, load_s=load_s, to_ms=int(start_s * 1_000 + load_s * 1_000)
+    )
+
+    assert rate == pytest.approx(68.0, rel=0.005)
+
+
+@pytest.mark.parametrize("to_s", [21.0, 25.5, 29.0])
+async def test_a_load_that_goes_on_after_the_range_keeps_its_rate(
+    store: Store, cluster_name: str, now_s: int, to_s: float
+) -> None:
+    """The last window counts whole, so it is averaged over whole: the part after `to` must not look like a burst."""
+    start_s = now_s - 200
+
+    rate = await _rate_of_a_load(store, cluster_name, start_s, load_s=40, to_ms=int(start_s * 1_000 + to_s * 1_000))
+
+    assert rate == pytest.approx(68.0, rel=0.005)
 
 
 async def test_errors_are_counted_and_shared(store: Store, cluster_name: str, now_s: int) -> None:

@@ -88,8 +88,13 @@ class TimeRange:
         step = resolution.step_s
         return cls(from_ms // 1_000 // step * step, -(-to_ms // (1_000 * step)) * step, resolution, min(to_ms, now_ms))
 
-    def seconds_covered(self, *, first_ns: int, newest_ns: int) -> float:
-        """Seconds over which something first seen at `first_ns` is averaged; at least 1."""
+    def seconds_covered(self, *, first_ns: int, last_ns: int, newest_ns: int) -> float:
+        """Seconds over which something counted from `first_ns` to `last_ns` is averaged; at least 1.
+
+        Up to the end that was asked for, or the newest data if that is earlier. Counts hold the whole last step, so
+        what went on after that end is averaged up to its own last request.
+        """
         start = max(self.from_s * 10**9, first_ns)
-        end = min(self.to_s * 10**9, newest_ns) if newest_ns else self.to_s * 10**9
+        end = min(self.to_s * 10**9, max(self.end_ms * 10**6, last_ns))
+        end = min(end, newest_ns) if newest_ns else end
         return max(1.0, (end - start) / 1e9)

@@ -41,7 +41,7 @@ _ENDS = """edge_id, protocol, source_kind, source_namespace, source_name,
     destination_kind, destination_namespace, destination_name"""
 
 _FIGURES = """sum(e.n) AS n, sum(e.errors) AS errors, sum(e.latency_sum) AS latency_sum, min(e.first_ns) AS first_ns,
-    sumMap(e.hist) AS h"""
+    max(e.last_ns) AS last_ns, sumMap(e.hist) AS h"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,8 @@ class ResourceName:
 
 def _peers_sql(scope: Scope) -> str:
     return f"""
-    SELECT {_ENDS}, destination_service, server_port, ports, n, errors, latency_sum, first_ns, {quantiles_sql("h")} AS q
+    SELECT {_ENDS}, destination_service, server_port, ports, n, errors, latency_sum, first_ns, last_ns,
+        {quantiles_sql("h")} AS q
     FROM (
         SELECT *, groupUniqArray(20)((destination_service, server_port)) OVER (PARTITION BY edge_id) AS ports FROM (
             SELECT {_ENDS}, role, destination_service, server_port, {_FIGURES}
@@ -174,14 +175,20 @@ async def _read_peers(scope: Scope, resource: ResourceName) -> _Peers:
     endpoints: dict[_PeerKey, list[Row]] = defaultdict(list)
     for row in await scope.read(_endpoints_sql(scope), resource.parameters):
         endpoints[_key(row)].append(row)
-    first_ns: dict[int, int] = {}
+    of_edge: dict[int, list[Row]] = defaultdict(list)
     for row in rows:
-        edge_id = integer(row, "edge_id")
-        first_ns[edge_id] = min(first_ns.get(edge_id, integer(row, "first_ns")), integer(row, "first_ns"))
+        of_edge[integer(row, "edge_id")].append(row)
+    seconds = {
+        edge_id: scope.seconds_covered(
+            first_ns=min(integer(row, "first_ns") for row in found),
+            last_ns=max(integer(row, "last_ns") for row in found),
+        )
+        for edge_id, found in of_edge.items()
+    }
 
     def peers(own_end: str, other_end: str) -> list[Peer]:
         return [
-            _peer(row, other_end, scope.seconds_since(first_ns[integer(row, "edge_id")]), endpoints[_key(row)])
+            _peer(row, other_end, seconds[integer(row, "edge_id")], endpoints[_key(row)])
             for row in rows
             if entity_id(row, own_end) == resource.id
         ]

@@ -68,9 +68,9 @@ class Scope:
         """Unix ms of the cluster's newest request."""
         return self.newest_ns // 10**6 or None
 
-    def seconds_since(self, first_ns: int) -> float:
-        """Seconds over which the rate of something first seen then is averaged; at least 1."""
-        return self.span.seconds_covered(first_ns=first_ns, newest_ns=self.newest_ns)
+    def seconds_covered(self, *, first_ns: int, last_ns: int) -> float:
+        """Seconds over which the rate of something first and last seen then is averaged; at least 1."""
+        return self.span.seconds_covered(first_ns=first_ns, last_ns=last_ns, newest_ns=self.newest_ns)
 
     def choice(self, condition: str = "1") -> str:
         """Subquery (edge_id, role): the chosen side of each edge that fulfils the condition, see sides.py."""

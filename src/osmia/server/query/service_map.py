@@ -80,7 +80,7 @@ def edge_name(edge_id: int) -> str:
 def _edge(row: Row, scope: Scope) -> Edge:
     count, errors = integer(row, "n"), integer(row, "errors")
     first_ns, last_ns = integer(row, "first_ns"), integer(row, "last_ns")
-    seconds = scope.seconds_since(first_ns)
+    seconds = scope.seconds_covered(first_ns=first_ns, last_ns=last_ns)
     sent, received = integer(row, "request_bytes"), integer(row, "response_bytes")
     return Edge(
         id=edge_name(integer(row, "edge_id")),
