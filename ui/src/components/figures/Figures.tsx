@@ -6,8 +6,10 @@ export interface Figure {
   label: string;
   value: string;
   note?: string;
-  /** Shown in the colour of trouble. */
+  /** Shown in the colour of errors. */
   isBad?: boolean;
+  /** A long latency: shown in bold ink, never in the colour of errors. */
+  isSlow?: boolean;
 }
 
 export function Figures({ items }: { items: readonly Figure[] }) {
@@ -16,7 +18,7 @@ export function Figures({ items }: { items: readonly Figure[] }) {
       {items.map((item) => (
         <div key={item.label}>
           <dt>{item.label}</dt>
-          <dd className={item.isBad === true ? 'bad' : undefined}>{item.value}</dd>
+          <dd className={item.isBad === true ? 'bad' : item.isSlow === true ? 'slow' : undefined}>{item.value}</dd>
           <dd className="figures-note">{item.note ?? ' '}</dd>
         </div>
       ))}

@@ -53,8 +53,8 @@ function EdgeFacts({ edge, source, target }: { edge: SceneEdge; source: string; 
       <dl>
         <Fact name="requests" value={rate(edge.rate)} />
         <Fact name={isMerged ? 'worst p50' : 'p50'} value={duration(edge.p50Ns)} />
-        <Fact name={isMerged ? 'worst p95' : 'p95'} value={duration(edge.p95Ns)} isBad={isSlow(edge.p95Ns)} />
-        <Fact name={isMerged ? 'worst p99' : 'p99'} value={duration(edge.p99Ns)} isBad={isSlow(edge.p99Ns)} />
+        <Fact name={isMerged ? 'worst p95' : 'p95'} value={duration(edge.p95Ns)} isSlow={isSlow(edge.p95Ns)} />
+        <Fact name={isMerged ? 'worst p99' : 'p99'} value={duration(edge.p99Ns)} isSlow={isSlow(edge.p99Ns)} />
         <Fact name="errors" value={share(edge.errorRate)} isBad={edge.errors > 0} />
         <Fact name="bytes out" value={bytesRate(out)} />
         <Fact name="bytes in" value={bytesRate(back)} />
@@ -74,18 +74,18 @@ function NodeFacts({ node }: { node: SceneNode }) {
       <span className="dim">{[kindName(node.kind), where === '' ? null : where, pods].filter((part) => part !== null).join(' · ')}</span>
       <dl>
         <Fact name="incoming" value={node.isIdle ? 'idle' : rate(node.rate)} />
-        <Fact name="p95" value={duration(node.p95Ns)} isBad={isSlow(node.p95Ns)} />
+        <Fact name="p95" value={duration(node.p95Ns)} isSlow={isSlow(node.p95Ns)} />
         <Fact name="errors" value={share(node.errorRate)} isBad={(node.errorRate ?? 0) >= 0.01} />
       </dl>
     </>
   );
 }
 
-function Fact({ name, value, isBad = false }: { name: string; value: string; isBad?: boolean }) {
+function Fact({ name, value, isBad = false, isSlow: isLong = false }: { name: string; value: string; isBad?: boolean; isSlow?: boolean }) {
   return (
     <>
       <dt>{name}</dt>
-      <dd className={isBad ? 'bad' : undefined}>{value}</dd>
+      <dd className={isBad ? 'bad' : isLong ? 'slow' : undefined}>{value}</dd>
     </>
   );
 }

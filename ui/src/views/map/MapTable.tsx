@@ -86,8 +86,8 @@ function Row({ row, index, top, isOn, onSelect }: RowProps) {
       </div>
       <div role="cell" className="num">{rate(row.rate)}</div>
       <div role="cell" className="num">{duration(row.p50Ns)}</div>
-      <div role="cell" className={isSlow(row.p95Ns) ? 'num bad' : 'num'}>{duration(row.p95Ns)}</div>
-      <div role="cell" className={isSlow(row.p99Ns) ? 'num bad' : 'num'}>{duration(row.p99Ns)}</div>
+      <div role="cell" className={isSlow(row.p95Ns) ? 'num slow' : 'num'}>{duration(row.p95Ns)}</div>
+      <div role="cell" className={isSlow(row.p99Ns) ? 'num slow' : 'num'}>{duration(row.p99Ns)}</div>
       <div role="cell" className={row.errorRate > 0 ? 'num bad' : 'num'}>{share(row.errorRate)}</div>
       <div role="cell" className="num">{bytesRate(row.bytesRate)}</div>
     </div>

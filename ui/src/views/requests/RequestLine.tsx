@@ -33,7 +33,7 @@ export function RequestLine({ row, isOpen, onToggle }: Props) {
           {text}
         </span>
         <span className={row.is_error ? 'num bad' : 'num'}>{row.status || '—'}</span>
-        <span className={isSlow(row.latency_ns) ? 'num bad' : 'num'}>{duration(row.latency_ns)}</span>
+        <span className={isSlow(row.latency_ns) ? 'num slow' : 'num'}>{duration(row.latency_ns)}</span>
         <span className="num">{bytes(row.response_bytes)}</span>
       </div>
       {isOpen && <Fields row={row} text={text} />}

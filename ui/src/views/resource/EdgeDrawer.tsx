@@ -95,8 +95,8 @@ function EdgeFigures({ edge }: { edge: ServiceEdge }) {
     <Figures
       items={[
         { label: 'Requests', value: rate(edge.rate), note: `${count(edge.count)} in all` },
-        { label: 'p95', value: duration(edge.p95_ns), note: `p50 ${duration(edge.p50_ns)}`, isBad: isSlow(edge.p95_ns) },
-        { label: 'p99', value: duration(edge.p99_ns), isBad: isSlow(edge.p99_ns) },
+        { label: 'p95', value: duration(edge.p95_ns), note: `p50 ${duration(edge.p50_ns)}`, isSlow: isSlow(edge.p95_ns) },
+        { label: 'p99', value: duration(edge.p99_ns), isSlow: isSlow(edge.p99_ns) },
         { label: 'Errors', value: share(edge.error_rate), note: `${count(edge.errors)} failed`, isBad: edge.errors > 0 },
         { label: 'Bytes out', value: bytesRate(edge.request_bytes_rate) },
         { label: 'Bytes in', value: bytesRate(edge.response_bytes_rate) },
@@ -127,7 +127,7 @@ function Pairs({ calls, onSelect }: { calls: readonly ServiceEdge[]; onSelect: (
                 <span className="faint">{protocolName(call.protocol, call.is_tls)}</span>
               </td>
               <td className="num">{rate(call.rate)}</td>
-              <td className={isSlow(call.p95_ns) ? 'num bad' : 'num'}>{duration(call.p95_ns)}</td>
+              <td className={isSlow(call.p95_ns) ? 'num slow' : 'num'}>{duration(call.p95_ns)}</td>
               <td className={call.errors > 0 ? 'num bad' : 'num'}>{share(call.error_rate)}</td>
             </tr>
           ))}

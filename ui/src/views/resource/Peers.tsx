@@ -72,7 +72,7 @@ function PeerRows({ peer, total, own, direction }: { peer: Peer; total: number; 
           </span>
         </th>
         <td className="num">{rate(peer.rate)}</td>
-        <td className={isSlow(peer.p95_ns) ? 'num bad' : 'num'}>{duration(peer.p95_ns)}</td>
+        <td className={isSlow(peer.p95_ns) ? 'num slow' : 'num'}>{duration(peer.p95_ns)}</td>
         <td className={peer.errors > 0 ? 'num bad' : 'num'}>{share(peer.error_rate)}</td>
         <td>
           <TimeShare part={timeOf(peer)} total={total} p95Ns={peer.p95_ns} />
@@ -108,7 +108,7 @@ function EndpointRows({ endpoint, peer, total, own, direction }: { endpoint: End
           </button>
         </td>
         <td className="num">{rate(endpoint.rate)}</td>
-        <td className={isSlow(endpoint.p95_ns) ? 'num bad' : 'num'}>{duration(endpoint.p95_ns)}</td>
+        <td className={isSlow(endpoint.p95_ns) ? 'num slow' : 'num'}>{duration(endpoint.p95_ns)}</td>
         <td className={endpoint.errors > 0 ? 'num bad' : 'num'}>{share(endpoint.error_rate)}</td>
         <td>
           <TimeShare part={endpoint.latency_sum_ns} total={total} p95Ns={endpoint.p95_ns} />

@@ -56,8 +56,8 @@ function Summary({ data }: { data: Resource }) {
     <Figures
       items={[
         { label: 'Requests', value: rate(summary.rate), note: `${compact(summary.count)} in all` },
-        { label: 'p95', value: duration(hasTraffic ? summary.p95_ns : null), note: `p50 ${duration(summary.p50_ns)}`, isBad: isSlow(summary.p95_ns) },
-        { label: 'p99', value: duration(hasTraffic ? summary.p99_ns : null), isBad: isSlow(summary.p99_ns) },
+        { label: 'p95', value: duration(hasTraffic ? summary.p95_ns : null), note: `p50 ${duration(summary.p50_ns)}`, isSlow: isSlow(summary.p95_ns) },
+        { label: 'p99', value: duration(hasTraffic ? summary.p99_ns : null), isSlow: isSlow(summary.p99_ns) },
         { label: 'Errors', value: share(hasTraffic ? summary.error_rate : null), note: hasTraffic ? `${count(summary.errors)} failed` : '', isBad: summary.errors > 0 },
       ]}
     />

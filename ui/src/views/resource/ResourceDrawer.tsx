@@ -122,7 +122,7 @@ function NamespaceDrawer({ cluster, room, view, onChange, onClose }: Omit<Props,
                   <span className="faint">{kindName(node.kind)}</span>
                 </td>
                 <td className="num">{node.is_idle ? 'idle' : rate(node.rate_in)}</td>
-                <td className={isSlow(node.p95_in_ns) ? 'num bad' : 'num'}>{duration(node.p95_in_ns)}</td>
+                <td className={isSlow(node.p95_in_ns) ? 'num slow' : 'num'}>{duration(node.p95_in_ns)}</td>
               </tr>
             ))}
           </tbody>
