@@ -75,13 +75,46 @@ def test_a_taken_port_is_refused(tmp_path: Path) -> None:
     assert address in refused.stderr
 
 
-@pytest.mark.parametrize("listen", ["8460", "localhost:http", ":1"])
+@pytest.mark.parametrize("listen", ["8460", "localhost:http", ":1", "127.0.0.1:65536", "127.0.0.1:99999"])
 def test_a_bad_address_is_refused(tmp_path: Path, listen: str) -> None:
     """Exit code 2, the setting and an example."""
     refused = _run("--listen", listen, "--data", str(tmp_path))
 
     assert refused.returncode == 2
     assert "127.0.0.1:8460" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "field"),
+    [
+        ("--data", "/etc/passwd", "data"),
+        ("--data", "/etc/passwd/below", "data"),
+        ("--data", "/proc/foo", "data"),
+        ("--data", "/proc", "data"),
+        ("--log-level", "loud", "log_level"),
+        ("--store-url", "foo", "store-url"),
+        ("--store-url", "clickhouse://there:99999/osmia", "store-url"),
+        ("--store-url", "clickhouse://there:http/osmia", "store-url"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused_in_one_line(tmp_path: Path, option: str, value: str, field: str) -> None:
+    """Exit code 2 with the field, the value and what to do, and no traceback."""
+    refused = _run("--listen", "127.0.0.1:0", "--data", str(tmp_path), option, value)
+
+    (line,) = [one for one in refused.stderr.splitlines() if one.startswith("osmia: ")]
+    assert refused.returncode == 2
+    assert f"{field} = {value!r}: " in line
+    assert " - " in line
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_refused_store_url_keeps_its_password_to_itself(tmp_path: Path) -> None:
+    """Error lines end up in logs."""
+    refused = _run("--data", str(tmp_path), "--listen", "127.0.0.1:0", "--store-url", "http://me:hush/h@there/osmia")
+
+    assert refused.returncode == 2
+    assert "there/osmia" in refused.stderr
+    assert "hush" not in refused.stderr
 
 
 def test_listening_beyond_loopback_warns(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from osmia import __version__
+from osmia.model.errors import ConfigError
 from osmia.server.api import clusters, health, ingest, live, reference, telemetry
 from osmia.server.api.errors import ErrorBody, install_error_handlers
 from osmia.server.api.pages import pages_router
@@ -72,8 +73,7 @@ def create_app(config: ServerConfig, *, web: Path | None = None) -> FastAPI:
 @asynccontextmanager
 async def open_services(config: ServerConfig) -> AsyncIterator[Services]:
     """Everything a running server needs, opened in order and closed in reverse."""
-    data = anyio.Path(config.data)
-    await data.mkdir(parents=True, exist_ok=True)
+    data = await _data_directory(config.data)
     async with AsyncExitStack() as stack:
         store = await _open_store(config, Path(data))
         stack.push_async_callback(store.close)
@@ -98,6 +98,22 @@ async def open_services(config: ServerConfig) -> AsyncIterator[Services]:
             late_names=intake.late_names,
             metrics=metrics,
         )
+
+
+async def _data_directory(name: str) -> anyio.Path:
+    """The data directory, made when it is missing, for this user's eyes only: it holds the secret.
+
+    Raises:
+        ConfigError: it cannot be a directory that we may write to.
+    """
+    data = anyio.Path(name)
+    try:
+        await data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        await (data / "store.lock").touch(mode=0o600)
+    except OSError as exc:
+        problem = exc.strerror or str(exc)
+        raise ConfigError("data", name, problem, remedy="choose a directory that this user may make and write") from exc
+    return data
 
 
 async def _load_intake(config: ServerConfig, store: Store, writer: Writer, *, metrics: ServerMetrics) -> Intake:

@@ -29,6 +29,7 @@ __all__ = ["server"]
 _GRACE_S = 3
 _BACKLOG = 512
 _OPEN_FILES = 65_536
+_LAST_PORT = 65_535
 
 
 @click.command
@@ -119,8 +120,10 @@ def _bind(address: str) -> Iterator[socket.socket]:
     """
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
-    if not host or not port.isdecimal():
-        raise ConfigError("listen", address, "not HOST:PORT", remedy="for example 127.0.0.1:8460")
+    if not host or not port.isdecimal() or int(port) > _LAST_PORT:
+        raise ConfigError(
+            "listen", address, "not HOST:PORT", remedy=f"for example 127.0.0.1:8460, port 0 to {_LAST_PORT}"
+        )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as bound:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -58,14 +59,16 @@ class ClusterStore(SqlStore):
 
 def _parse(url: str) -> tuple[dict[str, Any], Topology]:
     """What the driver needs to connect, and where the tables live."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 8123
+    except ValueError as exc:
+        raise _refusal(url) from exc  # its text may hold a part of the password
     if parts.scheme not in _SCHEMES or not parts.hostname:
-        raise ConfigError(
-            "store-url", parts.hostname, "not a ClickHouse URL", remedy="clickhouse://user:password@host:8123/osmia"
-        )
+        raise _refusal(url)
     access: dict[str, Any] = {
         "host": parts.hostname,
-        "port": parts.port or 8123,
+        "port": port,
         "username": unquote(parts.username or "default"),
         "password": unquote(parts.password or ""),
         "secure": _SCHEMES[parts.scheme],
@@ -74,3 +77,9 @@ def _parse(url: str) -> tuple[dict[str, Any], Topology]:
     }
     cluster = parse_qs(parts.query).get("cluster", [""])[0]
     return access, Topology(parts.path.strip("/") or "osmia", cluster)
+
+
+def _refusal(url: str) -> ConfigError:
+    shown = re.sub(r"^(\w+://)?.*@", r"\1***@", url)  # error lines end up in logs: no password
+    remedy = "clickhouse://user:password@host:8123/osmia, special characters as %xx"
+    return ConfigError("store-url", shown, "not a ClickHouse URL", remedy=remedy)
