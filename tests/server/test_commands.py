@@ -56,6 +56,19 @@ def test_everything_is_there_after_a_restart(tmp_path: Path, now_s: int) -> None
     assert [(one["name"], one["state"]) for one in listed] == [("demo", "connected")]
 
 
+def test_the_data_is_for_the_own_user_only(tmp_path: Path, now_s: int) -> None:
+    """It holds keys and what others ask for: no other user of the machine may read any of it."""
+    data = tmp_path / "a" / "data"
+
+    with ServerProcess.start(data) as server, server.add_cluster("demo") as cluster:
+        cluster.post(Table.WINDOWS, [window_row(start_s=now_s)])
+        made = [data.parent, data, *data.rglob("*")]
+        open_to_others = [str(one) for one in made if one.lstat().st_mode & 0o077 and not one.is_symlink()]
+
+    assert data / "metadata.sqlite" in made
+    assert open_to_others == []
+
+
 def test_a_second_process_is_told_who_owns_the_store(tmp_path: Path) -> None:
     """The refusal names the process, not an empty engine error."""
     with ServerProcess.start(tmp_path) as server:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import resource
 import signal
 import socket
@@ -30,6 +31,7 @@ _GRACE_S = 3
 _BACKLOG = 512
 _OPEN_FILES = 65_536
 _LAST_PORT = 65_535
+_OTHERS_MAY_NOTHING = 0o077
 
 
 @click.command
@@ -39,6 +41,8 @@ def server(**given: object) -> None:
     config = read(PROGRAM, ServerConfig, given)
     configure_logging(level=config.log_level, json=config.log_json)
     _raise_file_limit()
+    # The engine and SQLite make files by the process's mask, and what they hold is nobody else's.
+    os.umask(_OTHERS_MAY_NOTHING)
     with ExitStack() as stack:
         sockets = [stack.enter_context(_bind(address)) for address in config.listen]
         anyio.run(partial(_serve, config, sockets), backend_options={"use_uvloop": True})
