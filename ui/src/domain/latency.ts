@@ -12,10 +12,10 @@ export type Scheme = 'light' | 'dark';
 
 export const RAMPS: Record<Scheme, readonly [string, string, string, string, string]> = {
   light: ['#adb5bd', '#c79a00', '#d0652f', '#8a1f0c', '#3d0010'],
-  dark: ['#45525a', '#7d5a22', '#ff6d0f', '#fba47d', '#f5dadd'],
+  dark: ['#566670', '#876020', '#ff6d0f', '#fba47d', '#f5dadd'],
 };
 
-export const BIN_LABELS = ['< 25 ms', '25–100 ms', '100–300 ms', '300 ms–1 s', '> 1 s'] as const;
+export const BIN_LABELS = ['< 25 ms', '25–100 ms', '100–300 ms', '300 ms–1 s', '≥ 1 s'] as const;
 
 /** Which bin a latency falls in; unknown counts as the quietest. */
 export function latencyBin(ns: number | null | undefined): LatencyBin {

@@ -6,7 +6,7 @@ import { count } from '@/domain/format';
 import type { MapView } from '@/domain/views';
 import type { MapSummary } from './director';
 
-const SHORT = ['< 25 ms', '100', '300', '1 s', 'more'];
+const SHORT = ['< 25 ms', '< 100 ms', '< 300 ms', '< 1 s', '≥ 1 s'];
 
 export function Legend({ scheme, view, summary }: { scheme: Scheme; view: MapView; summary: MapSummary }) {
   const unit = view.width === 'rate' ? '/s' : ' kB/s';
