@@ -72,6 +72,8 @@ export class MapRenderer {
   #frame = 0;
   #focusable: string | null = null;
   #fitOnResize = false;
+  /** What was clicked last: its card stays away until the pointer has been elsewhere. */
+  #clicked: string | null = null;
 
   constructor(host: HTMLElement, events: RendererEvents) {
     this.#host = host;
@@ -260,6 +262,8 @@ export class MapRenderer {
   }
 
   #onClick(event: MouseEvent): void {
+    this.#clicked = closest(event.target, 'data-node') ?? this.#edgeUnder(event);
+    this.#hover(null);
     const room = closest(event.target, 'data-room');
     if (room !== null) { this.#events.onToggleRoom(room, true); return; }
     const node = closest(event.target, 'data-node');
@@ -294,7 +298,8 @@ export class MapRenderer {
     this.#picture = { ...this.#picture, hovered: edge, lit };
     this.#svg.style.cursor = edge === null ? '' : 'pointer';
     if (changed || lit !== null) this.#repaint();
-    this.#events.onHover(hovered);
+    if (hovered !== null && hovered.id !== this.#clicked) this.#clicked = null;
+    this.#events.onHover(hovered?.id === this.#clicked ? null : hovered);
   }
 
   #local(event: MouseEvent): Point {
