@@ -29,9 +29,10 @@ export function duration(ns: Maybe): string {
   return `${significant(ns / (3600 * SECOND))} h`;
 }
 
-/** Events per second: "118/s", "0.42/s", "12.4k/s". */
+/** Events per second: "118/s", "0.42/s", "12.4k/s"; what is rarer than one in 100 s: "<0.01/s". */
 export function rate(perSecond: Maybe): string {
-  return isKnown(perSecond) ? `${compact(perSecond)}/s` : UNKNOWN;
+  if (!isKnown(perSecond)) return UNKNOWN;
+  return perSecond > 0 && perSecond < 0.01 ? '<0.01/s' : `${compact(perSecond)}/s`;
 }
 
 /** A bare number that may be large: "980", "12.4k", "3.1M". */
