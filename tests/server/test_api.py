@@ -80,6 +80,24 @@ def test_a_cluster_can_be_renamed_and_removed(server: ServerProcess, cluster: Cl
     assert cluster.try_get("map").status_code == 404
 
 
+def test_two_clusters_cannot_have_one_name(server: ServerProcess, cluster: Cluster) -> None:
+    """In a list they could not be told apart; adding and renaming say which name is taken, and change nothing."""
+    own = server.http.get(f"/api/v1/clusters/{cluster.id}").json()["name"]
+    with server.add_cluster(f"{own} and another"):
+        before = server.http.get("/api/v1/clusters").json()["items"]
+
+        added = server.http.post("/api/v1/clusters", json={"name": f" {own} and another "})
+        renamed = server.http.patch(f"/api/v1/clusters/{cluster.id}", json={"name": f"{own} and another"})
+        kept = server.http.patch(f"/api/v1/clusters/{cluster.id}", json={"name": own})
+
+    for refused in (added, renamed):
+        error = _error(refused)
+        assert (refused.status_code, error["field"], error["value"]) == (409, "name", f"{own} and another")
+        assert error["remedy"]
+    assert (kept.status_code, kept.json()["name"]) == (200, own)
+    assert server.http.get("/api/v1/clusters").json()["items"] == before
+
+
 @pytest.mark.parametrize("name", ["", "   ", "x" * 201])
 def test_a_cluster_needs_a_name(server: ServerProcess, name: str) -> None:
     """Empty and endless names are refused by field."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import anyio
 import pytest
 
 from osmia.model.errors import StoreUnavailableError
-from osmia.server.storage.metadata import ClusterRecord, MetadataStore
+from osmia.server.storage.metadata import ClusterRecord, MetadataStore, NameTakenError
 from tests.agent.postgres import postgres_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
@@ -50,6 +51,26 @@ async def test_clusters_are_renamed_and_removed(url: str) -> None:
 
     assert renamed == ClusterRecord("abc", "new", 1, 1)
     assert (outcomes, nobody) == ([True, False], None)
+
+
+async def test_of_many_who_want_one_name_one_gets_it(url: str) -> None:
+    """Also when all ask at the same time."""
+    metadata = await MetadataStore.open(url)
+    taken: list[str] = []
+
+    async def add(cluster_id: str) -> None:
+        try:
+            await metadata.add_cluster(ClusterRecord(cluster_id, "one", 1, 1))
+        except NameTakenError:
+            taken.append(cluster_id)
+
+    async with anyio.create_task_group() as group:
+        for number in range(8):
+            group.start_soon(add, f"c{number}")
+    found = await metadata.clusters()
+    await metadata.close()
+
+    assert (len(found), len(taken)) == (1, 7)
 
 
 async def test_receipts_are_kept_once_and_forgotten_by_age(url: str) -> None:

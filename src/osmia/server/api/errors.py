@@ -14,6 +14,7 @@ from osmia.model.errors import OsmiaError
 from osmia.server.ingest.errors import BadBatchError, NotStoredError, TooLargeError, UnknownKeyError
 from osmia.server.query.ranges import BadTimeError
 from osmia.server.query.requests import BadFilterError
+from osmia.server.storage.metadata import NameTakenError
 from osmia.server.storage.store import QueryError
 from osmia.telemetry import get_logger
 
@@ -85,6 +86,8 @@ def _describe(exc: Exception) -> tuple[int, ErrorDetail, dict[str, str]]:
         case BadBatchError() | BadTimeError() | BadFilterError():
             status = 413 if isinstance(exc, TooLargeError) else 400
             detail = _detail(exc.field, exc.value, exc.problem, exc.remedy)
+        case NameTakenError():
+            status, detail = 409, _detail("name", exc.name, exc.message, exc.remedy)
         case UnknownKeyError():
             status, detail = 401, _detail("authorization", "", exc.message, exc.remedy)
             headers["WWW-Authenticate"] = "Bearer"

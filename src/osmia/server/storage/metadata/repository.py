@@ -15,10 +15,10 @@ from sqlalchemy import Engine, create_engine, delete, event, func, insert, selec
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from osmia.model.errors import StoreUnavailableError
+from osmia.model.errors import InputError, StoreUnavailableError
 from osmia.server.storage.metadata.tables import ClusterRow, ReceiptRow
 
-__all__ = ["ClusterRecord", "MetadataStore"]
+__all__ = ["ClusterRecord", "MetadataStore", "NameTakenError"]
 
 T = TypeVar("T")
 
@@ -36,12 +36,22 @@ class ClusterRecord:
     key_version: int
 
 
+class NameTakenError(InputError):
+    """Another cluster has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is a cluster named {name!r} already", remedy="choose another name")
+        self.name = name
+
+
 class MetadataStore:
     """All metadata behind one object, on SQLite or PostgreSQL."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._threads = anyio.CapacityLimiter(_THREADS)
+        # Names are given one at a time: looking whether one is free and taking it are two statements.
+        self._naming = anyio.CapacityLimiter(1)
 
     @classmethod
     async def open(cls, url: str) -> MetadataStore:
@@ -73,21 +83,35 @@ class MetadataStore:
         return await self._run(lambda session: [_record(row) for row in session.scalars(query)])
 
     async def add_cluster(self, record: ClusterRecord) -> None:
-        """Keep a new cluster."""
+        """Keep a new cluster.
+
+        Raises:
+            NameTakenError: another cluster has its name.
+        """
         row = ClusterRow(id=record.id, name=record.name, created_ms=record.created_ms, key_version=record.key_version)
-        await self._run(lambda session: session.add(row))
+
+        def work(session: Session) -> None:
+            _refuse_taken(session, record.id, record.name)
+            session.add(row)
+
+        await self._run(work, limiter=self._naming)
 
     async def rename_cluster(self, cluster_id: str, name: str) -> ClusterRecord | None:
-        """The cluster under its new name, or None when there is no such cluster."""
+        """The cluster under its new name, or None when there is no such cluster.
+
+        Raises:
+            NameTakenError: another cluster has that name.
+        """
 
         def work(session: Session) -> ClusterRecord | None:
             row = session.get(ClusterRow, cluster_id)
             if row is None:
                 return None
+            _refuse_taken(session, cluster_id, name)
             row.name = name
             return _record(row)
 
-        return await self._run(work)
+        return await self._run(work, limiter=self._naming)
 
     async def remove_cluster(self, cluster_id: str) -> bool:
         """Whether there was such a cluster to forget."""
@@ -130,12 +154,18 @@ class MetadataStore:
 
         return await self._run(work)
 
-    async def _run(self, work: Callable[[Session], T]) -> T:
+    async def _run(self, work: Callable[[Session], T], *, limiter: anyio.CapacityLimiter | None = None) -> T:
         def transaction() -> T:
             with Session(self._engine, expire_on_commit=False) as session, session.begin():
                 return work(session)
 
-        return await anyio.to_thread.run_sync(transaction, limiter=self._threads)
+        return await anyio.to_thread.run_sync(transaction, limiter=limiter or self._threads)
+
+
+def _refuse_taken(session: Session, cluster_id: str, name: str) -> None:
+    others = select(ClusterRow.id).where(ClusterRow.name == name, ClusterRow.id != cluster_id).limit(1)
+    if session.scalar(others) is not None:
+        raise NameTakenError(name)
 
 
 def _record(row: ClusterRow) -> ClusterRecord:
