@@ -55,9 +55,7 @@ export function ServiceMap({ feed, view, scheme, layouts, onSelect, onToggleRoom
 
   useEffect(() => director?.setView(view, scheme), [director, view, scheme]);
   useEffect(() => (director === null ? undefined : feed((data) => director.setData(data))), [director, feed]);
-  useEffect(() => {
-    if (view.node !== null) director?.reveal(view.node);
-  }, [director, view.node]);
+  useEffect(() => director?.revealSelected(), [director, view.node, view.edge]);
   useEffect(() => whenFontsAreThere(() => director?.setView(view, scheme)), [director]); // eslint-disable-line react-hooks/exhaustive-deps -- once is enough
 
   const summary = useSyncExternalStore(director?.subscribe ?? nothing, director?.summary ?? (() => EMPTY));

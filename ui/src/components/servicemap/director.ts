@@ -7,7 +7,7 @@ import { step, type Arrow } from '@/domain/map/walk';
 import type { Scheme } from '@/domain/latency';
 import type { ServiceMapData } from '@/domain/types';
 import type { MapView } from '@/domain/views';
-import { MapRenderer, type RendererEvents } from './renderer';
+import { MapRenderer, READABLE_FIT, type RendererEvents } from './renderer';
 
 /** Where layouts survive between visits. */
 export interface LayoutStore {
@@ -98,8 +98,14 @@ export class MapDirector {
     this.#renderer.focusNode(id);
   }
 
-  reveal(id: string): void {
-    this.#renderer.reveal(id);
+  /** Brings what is selected into view, with its neighbours where there is room. */
+  revealSelected(): void {
+    const { node = null, edge: chosen = null } = this.#view ?? {};
+    const edges = this.#stage?.scene.edges ?? [];
+    const edge = edges.find((each) => each.id === chosen);
+    const ids = node !== null ? [node] : edge === undefined ? [] : [edge.source, edge.target];
+    const others = edges.filter((each) => ids.includes(each.source) || ids.includes(each.target)).flatMap((each) => [each.source, each.target]);
+    this.#renderer.reveal(ids, others);
   }
 
   #update(): void {
@@ -119,7 +125,10 @@ export class MapDirector {
   #fitIfNew(stage: Stage, before: Stage | null): void {
     if (stage.scene.nodes.length === 0) return;
     const isRemade = stage.isFresh && before !== null && stage.layout !== before.layout;
-    if (!this.#wasFitted || isRemade) this.#renderer.fit();
+    if (!this.#wasFitted || isRemade) {
+      this.#renderer.fit(READABLE_FIT);
+      this.revealSelected();
+    }
     this.#wasFitted = true;
   }
 

@@ -46,6 +46,9 @@ export interface RendererEvents {
 
 /** Kept free around the content when fitting: the legend stands at the bottom. */
 const MARGIN = { top: 24, right: 32, bottom: 76, left: 32 };
+/** Names can still be read at this scale; a page never opens smaller. */
+export const READABLE_FIT = 0.7;
+/** When all is asked for. */
 const SMALLEST_FIT = 0.45;
 const LARGEST_FIT = 1.2;
 const ZOOM_STEP = 1.3;
@@ -74,6 +77,8 @@ export class MapRenderer {
   #fitOnResize = false;
   /** What was clicked last: its card stays away until the pointer has been elsewhere. */
   #clicked: string | null = null;
+  /** What is to stay in view when the space changes, until the user moves the map. */
+  #wanted: { ids: readonly string[]; others: readonly string[] } | null = null;
 
   constructor(host: HTMLElement, events: RendererEvents) {
     this.#host = host;
@@ -133,28 +138,48 @@ export class MapRenderer {
   }
 
   /** Fits everything into the free space, but never so small that names cannot be read: then at the entry points. */
-  fit(): void {
+  fit(smallest = SMALLEST_FIT): void {
     const content = this.#contentBox();
     if (content === null) return;
     this.#fitOnResize = this.#size.width < 50;
     const free = { width: this.#size.width - MARGIN.left - MARGIN.right, height: this.#size.height - MARGIN.top - MARGIN.bottom };
     const whole = Math.min(free.width / content.width, free.height / content.height, LARGEST_FIT);
-    const k = Math.max(whole, SMALLEST_FIT);
+    const k = Math.max(whole, smallest);
     const x = content.width * k > free.width ? MARGIN.left - content.x * k : MARGIN.left + (free.width - content.width * k) / 2 - content.x * k;
     const y = MARGIN.top + (free.height - content.height * k) / 2 - content.y * k;
     this.#surface.call((surface) => this.#zoom.transform(surface, zoomIdentity.translate(x, y).scale(k)));
   }
 
   zoomBy(direction: 1 | -1): void {
+    this.#wanted = null;
     this.#surface.call((surface) => this.#zoom.scaleBy(surface, direction > 0 ? ZOOM_STEP : 1 / ZOOM_STEP));
     this.#events.onHold();
   }
 
-  /** Moves the camera, no more than needed, so that a node is in view. */
-  reveal(id: string): void {
-    const centre = this.#stage?.layout.centres.get(id);
-    if (centre === undefined) return;
-    const rect = nodeRect(centre, 16);
+  /** Moves the camera, no more than needed, so that nodes are in view, and of `others` as many as there is room for. */
+  reveal(ids: readonly string[], others: readonly string[] = []): void {
+    this.#wanted = { ids, others };
+    this.#bringIntoView();
+  }
+
+  /** What is to be seen of the wanted nodes: all that must be, then the nearest others while they fit. */
+  #wantedBox(): Rect | null {
+    const boxes = (ids: readonly string[]): Rect[] => ids.flatMap((id) => this.#stage?.layout.centres.get(id) ?? []).map((centre) => nodeRect(centre, 16));
+    const must = bounds(boxes(this.#wanted?.ids ?? []));
+    if (must === null) return null;
+    const room = { width: (this.#size.width - 16) / this.#camera.k, height: (this.#size.height - MARGIN.bottom) / this.#camera.k };
+    const distance = (rect: Rect): number => Math.hypot(rect.x - must.x, rect.y - must.y);
+    let box = must;
+    for (const rect of boxes(this.#wanted?.others ?? []).sort((a, b) => distance(a) - distance(b))) {
+      const larger = bounds([box, rect]);
+      if (larger !== null && larger.width <= room.width && larger.height <= room.height) box = larger;
+    }
+    return box;
+  }
+
+  #bringIntoView(): void {
+    const rect = this.#wantedBox();
+    if (rect === null || this.#size.width < 50) return;
     const { x, y, k } = this.#camera;
     const [left, top, right, bottom] = [rect.x * k + x, rect.y * k + y, (rect.x + rect.width) * k + x, (rect.y + rect.height) * k + y];
     const dx = left < 0 ? -left : right > this.#size.width ? this.#size.width - right : 0;
@@ -165,7 +190,7 @@ export class MapRenderer {
   /** Puts the keyboard on a node. */
   focusNode(id: string): void {
     this.#makeFocusable(id);
-    this.reveal(id);
+    this.reveal([id]);
     this.#nodes.get(id)?.root.focus({ preventScroll: true });
   }
 
@@ -222,7 +247,10 @@ export class MapRenderer {
 
   #onZoom(event: D3ZoomEvent<SVGSVGElement, unknown>): void {
     this.#camera = { x: event.transform.x, y: event.transform.y, k: event.transform.k };
-    if (event.sourceEvent !== null) this.#events.onHold();
+    if (event.sourceEvent !== null) {
+      this.#wanted = null;
+      this.#events.onHold();
+    }
     this.#repaint();
   }
 
@@ -232,7 +260,8 @@ export class MapRenderer {
     this.#size = { width: Math.max(1, width), height: Math.max(1, height), ratio };
     this.#canvas.width = Math.round(width * ratio);
     this.#canvas.height = Math.round(height * ratio);
-    if (this.#fitOnResize && width >= 50) this.fit();
+    if (this.#fitOnResize && width >= 50) this.fit(READABLE_FIT);
+    this.#bringIntoView();
     this.#repaint(true);
   }
 
