@@ -4,7 +4,7 @@ import { useQuery } from '@tanstack/react-query';
 import { Outlet } from '@tanstack/react-router';
 import { useEffect } from 'react';
 import { isLive } from '@/domain/range';
-import { useClusterId, useRange } from '@/state/address';
+import { useClusterId, useQueryText, useRange, useSetQuery } from '@/state/address';
 import { useLiveFeed } from '@/state/live';
 import { clustersQuery } from '@/state/queries';
 import { rememberCluster } from '@/state/remembered';
@@ -20,6 +20,7 @@ export function Shell() {
   const { data: isUnknown } = useQuery({ ...clustersQuery(), select: ({ items }) => cluster !== '' && !items.some((each) => each.id === cluster), notifyOnChangeProps: ['data'] });
   const { data: notice } = useQuery({ ...clustersQuery(), select: (list) => list.notice, notifyOnChangeProps: ['data'] });
   const feed = useLiveFeed(cluster, isLive(range) && isUnknown !== true);
+  useShownRange();
   useEffect(() => {
     if (cluster !== '') rememberCluster(cluster);
   }, [cluster]);
@@ -43,4 +44,15 @@ export function Shell() {
       <StatusStrip feed={feed} isUnknown={isUnknown === true} />
     </div>
   );
+}
+
+/** An address whose times mean nothing gets those of the range that is shown instead. */
+function useShownRange(): void {
+  const { from, to } = useQueryText();
+  const range = useRange();
+  const setQuery = useSetQuery();
+  const isOther = (from !== undefined && from !== range.from) || (to !== undefined && to !== range.to);
+  useEffect(() => {
+    if (isOther) setQuery({ from: range.from, to: range.to }, { replace: true });
+  }, [isOther, range, setQuery]);
 }
