@@ -26,7 +26,7 @@ export function RequestsPage() {
   const query = useQueryText();
   const filters = useMemo(() => parseRequestFilters(query), [query]);
   const setQuery = useSetQuery();
-  const change = (patch: Partial<RequestFilters>): void => setQuery(requestFilterQuery({ ...filters, ...patch }), { replace: true });
+  const change = (patch: Partial<RequestFilters>): void => setQuery({ ...requestFilterQuery({ ...filters, ...patch }), rows: undefined }, { replace: true });
   const isOld = useIsAway(cluster) && isLive(range);
   const pages = useInfiniteQuery(requestsQuery(cluster, range, filters));
   const rows = useMemo(() => pages.data?.pages.flatMap((page) => page.items) ?? [], [pages.data]);
@@ -57,7 +57,10 @@ function List({ rows, filters, hasMore, isLoadingMore, onMore }: ListProps) {
   const cluster = useClusterId();
   const range = useRange();
   const scroller = useRef<HTMLDivElement>(null);
-  const [open, setOpen] = useState<ReadonlySet<string>>(new Set());
+  const opened = useQueryText()['rows'] ?? '';
+  const setQuery = useSetQuery();
+  const open = useMemo(() => new Set(opened === '' ? [] : opened.split(',')), [opened]);
+  const setOpen = (keys: readonly string[]): void => setQuery({ rows: keys.join(',') }, { replace: true });
   const [isAtTop, setAtTop] = useState(true);
   const isFollowing = isAtTop && open.size === 0;
   useRequestTail(cluster, range, filters, isFollowing);
@@ -74,9 +77,9 @@ function List({ rows, filters, hasMore, isLoadingMore, onMore }: ListProps) {
   useEffect(() => {
     if (reachedEnd) onMore();
   }, [reachedEnd, onMore]);
-  const toggle = (key: string): void => setOpen((before) => (before.has(key) ? new Set([...before].filter((each) => each !== key)) : new Set([...before, key])));
+  const toggle = (key: string): void => setOpen(open.has(key) ? [...open].filter((each) => each !== key) : [...open, key]);
   const resume = (): void => {
-    setOpen(new Set());
+    setOpen([]);
     scroller.current?.scrollTo({ top: 0 });
   };
   return (
