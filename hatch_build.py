@@ -71,7 +71,10 @@ def compile_binding() -> None:
     build = ROOT / "build/binding"
     build.mkdir(parents=True, exist_ok=True)
     built = Path(ffi.compile(tmpdir=str(build), verbose=False))
-    shutil.copy2(built, KERNEL / "_bpf.abi3.so")
+    # By renaming: a process that runs with the old library keeps it; written over, it would crash.
+    draft = KERNEL / "_bpf.abi3.so.draft"
+    shutil.copy2(built, draft)
+    draft.replace(KERNEL / "_bpf.abi3.so")
 
 
 def build_ui() -> None:

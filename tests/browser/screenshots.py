@@ -1,4 +1,4 @@
-"""Takes the pictures of the documentation from a running server: `python tests/browser/screenshots.py URL OUTDIR`.
+"""Takes the pictures of the documentation from a running server: `python -m tests.browser.screenshots URL OUTDIR`.
 
 The cluster is the one called "demo", or the first one with traffic. Every picture is taken in both themes.
 """
