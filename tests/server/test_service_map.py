@@ -117,8 +117,13 @@ async def _rate_of_a_load(store: Store, cluster: str, start_s: int, *, load_s: f
         length_s = min(10.0, start_s + load_s - begin_s)
         if length_s <= 0:
             break
-        ends = {"first_ns": begin_s * NS, "last_ns": begin_s * NS + int(length_s * NS)}
-        rows.append(window_row(start_s=begin_s, latencies_ns=[1_000_000] * round(68 * length_s), **ends))
+        row = window_row(
+            start_s=begin_s,
+            latencies_ns=[1_000_000] * round(68 * length_s),
+            first_ns=begin_s * NS,
+            last_ns=begin_s * NS + int(length_s * NS),
+        )
+        rows.append(row)
     other = window_row(start_s=start_s + 60, source="Deployment/shop/probe")
     await fill(store, cluster, [*rows, other])
     now_ms = (start_s + 200) * 1_000
