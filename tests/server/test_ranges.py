@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from osmia.server.query.ranges import BadTimeError, TimeRange, parse_time_ms
+from osmia.server.query.series import _Known, _seconds
 
 _NOW_MS = 1_700_000_007_000
 
@@ -73,3 +74,16 @@ def test_an_end_in_the_past_is_not_rounded_up() -> None:
     assert covered(end_ns - 20 * 10**9) == 33.25
     assert covered(end_ns + 5 * 10**9) == 38.25
     assert covered(end_ns + 60 * 10**9) == 40
+
+
+def test_the_newest_step_has_a_rate_once_a_fourth_of_it_has_passed() -> None:
+    """A step that has just begun would show the agents' rhythm of reporting; its length ends at the newest request."""
+    span = TimeRange.parse("0", "1000000", now_ms=1_000_000)
+
+    def length(newest_s: float) -> float | None:
+        return _seconds(100, 20, span=span, known=_Known(10**9, int(newest_s * 10**9)))
+
+    assert length(104.9) is None
+    assert length(105.0) == 5.0
+    assert length(117.5) == 17.5
+    assert length(150.0) == 20.0

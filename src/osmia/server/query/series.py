@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from osmia.server.query.answers import Series
 from osmia.server.query.histogram import quantiles_sql
@@ -16,6 +17,9 @@ __all__ = ["MAX_POINTS", "Course", "Totals", "course_of", "edge_exists", "edge_s
 
 MAX_POINTS = 1_000
 """Most points of one series."""
+
+_SHORTEST_SHARE = 4
+"""The newest step is shown once a fourth of it has passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ async def course_of(scope: Scope, *, points: int, condition: str, values: Mappin
         SELECT intDiv(toUnixTimestamp(e.t), {step_s}) * {step_s} AS start, grouping(start) AS is_total,
             sum(e.n) AS n, sum(e.errors) AS errors,
             sum(e.request_bytes) AS request_bytes, sum(e.response_bytes) AS response_bytes,
-            min(e.first_ns) AS first_ns, sumMap(e.hist) AS h, {quantiles_sql("h")} AS q
+            min(e.first_ns) AS first_ns, max(e.last_ns) AS last_ns, sumMap(e.hist) AS h, {quantiles_sql("h")} AS q
         FROM {scope.edges} AS e WHERE {condition} AND (edge_id, role) IN ({scope.choice(condition)})
         GROUP BY GROUPING SETS ((start), ())
         """,  # noqa: S608 - made of constants; values are bound
@@ -70,7 +74,9 @@ async def course_of(scope: Scope, *, points: int, condition: str, values: Mappin
     total = next((row for row in rows if integer(row, "is_total")), None)
     starts = list(range(scope.span.from_s // step_s * step_s, scope.span.to_s, step_s))
     first_ns = min((integer(row, "first_ns") for row in found.values()), default=0)
-    seconds = [_seconds(start, step_s, scope=scope, first_ns=first_ns) for start in starts]
+    newest_ns = max([scope.newest_ns, *(integer(row, "last_ns") for row in found.values())])
+    known = _Known(first_ns, newest_ns)
+    seconds = [_seconds(start, step_s, span=scope.span, known=known) for start in starts]
     series = _assemble([found.get(start) for start in starts], starts, step_s=step_s, seconds=seconds)
     return Course(series, _totals(total))
 
@@ -90,13 +96,25 @@ def _step_s(span: TimeRange, points: int) -> int:
     return max(base, -(-wanted // base) * base)
 
 
-def _seconds(start_s: int, step_s: int, *, scope: Scope, first_ns: int) -> float | None:
-    """Length of the part of a step that is known, None where it lies before the first or after the newest request."""
+class _Known(NamedTuple):
+    """Between which two moments (Unix ns) there is something to know."""
+
+    first_ns: int
+    newest_ns: int
+
+
+def _seconds(start_s: int, step_s: int, *, span: TimeRange, known: _Known) -> float | None:
+    """Length of the part of a step that is known; None where it lies outside, or has only just begun.
+
+    A step of which less than a quarter has passed would show the agents' rhythm of reporting, not a rate.
+    """
     start_ns, end_ns = start_s * 10**9, (start_s + step_s) * 10**9
-    if not first_ns or end_ns <= first_ns or start_ns > scope.newest_ns:
+    if not known.first_ns or end_ns <= known.first_ns or start_ns > known.newest_ns:
         return None
-    begin = max(start_ns, scope.span.from_s * 10**9, first_ns)
-    end = min(end_ns, scope.span.to_s * 10**9, scope.newest_ns)
+    begin = max(start_ns, span.from_s * 10**9, known.first_ns)
+    end = min(end_ns, span.to_s * 10**9, known.newest_ns)
+    if known.newest_ns < end_ns and (end - start_ns) / 1e9 < step_s / _SHORTEST_SHARE and begin == start_ns:
+        return None
     return max(1.0, (end - begin) / 1e9)
 
 
