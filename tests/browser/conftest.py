@@ -75,9 +75,12 @@ def _wait_for_traffic(url: str, cluster: str) -> None:
     raise AssertionError("the story's traffic did not arrive")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser for all tests; every page has a context of its own."""
+    """One browser for a module; every page has a context of its own.
+
+    Not for the session: while Playwright is open its event loop counts as running, and no asynchronous test can.
+    """
     if not CHROMIUM.exists():
         pytest.skip(f"no Chromium at {CHROMIUM}: apt-get install chromium")
     expect.set_options(timeout=15_000)
