@@ -80,10 +80,11 @@ def test_the_newest_step_has_a_rate_once_a_fourth_of_it_has_passed() -> None:
     """A step that has just begun would show the agents' rhythm of reporting; its length ends at the newest request."""
     span = TimeRange.parse("0", "1000000", now_ms=1_000_000)
 
-    def length(newest_s: float) -> float | None:
-        return _seconds(100, 20, span=span, known=_Known(10**9, int(newest_s * 10**9)))
+    def length(newest_s: float, first_s: int = 1) -> float | None:
+        return _seconds(100, 20, span=span, known=_Known(first_s * 10**9, int(newest_s * 10**9)))
 
     assert length(104.9) is None
     assert length(105.0) == 5.0
     assert length(117.5) == 17.5
     assert length(150.0) == 20.0
+    assert length(102.0, first_s=100) == 2.0, "all that there is to show"

@@ -113,7 +113,8 @@ def _seconds(start_s: int, step_s: int, *, span: TimeRange, known: _Known) -> fl
         return None
     begin = max(start_ns, span.from_s * 10**9, known.first_ns)
     end = min(end_ns, span.to_s * 10**9, known.newest_ns)
-    if known.newest_ns < end_ns and (end - start_ns) / 1e9 < step_s / _SHORTEST_SHARE and begin == start_ns:
+    has_begun_only = known.newest_ns < end_ns and (end - begin) / 1e9 < step_s / _SHORTEST_SHARE
+    if has_begun_only and known.first_ns < start_ns:  # else it is all that there is to show
         return None
     return max(1.0, (end - begin) / 1e9)
 
