@@ -196,6 +196,18 @@ static __always_inline bool is_ignored(void)
  * -----------------------------------------------------------------------------------------------
  */
 
+static __always_inline void fill_key(struct osmia_edge_key *key, const struct osmia_event *event)
+{
+	key->cgroup_id = event->cgroup_id;
+	key->netns = event->netns;
+	key->server_port = event->role == OSMIA_SERVER ? event->local_port : event->remote_port;
+	key->protocol = event->protocol;
+	key->role = event->role;
+	__builtin_memcpy(key->local_ip, event->local_ip, 16);
+	__builtin_memcpy(key->remote_ip, event->remote_ip, 16);
+	__builtin_memcpy(key->command, event->command, OSMIA_COMMAND);
+}
+
 /* The process that reads or writes owns the request; forked and pre-forked servers change it
  * between requests. */
 static __always_inline void take_owner(struct osmia_event *event)
@@ -211,14 +223,7 @@ static __always_inline void take_owner(struct osmia_event *event)
 	event->task_start_ns = BPF_CORE_READ(leader, start_time);
 	BPF_CORE_READ_INTO(&event->command, leader, comm);
 
-	key.cgroup_id = event->cgroup_id;
-	key.netns = event->netns;
-	key.server_port = event->role == OSMIA_SERVER ? event->local_port : event->remote_port;
-	key.protocol = event->protocol;
-	key.role = event->role;
-	__builtin_memcpy(key.local_ip, event->local_ip, 16);
-	__builtin_memcpy(key.remote_ip, event->remote_ip, 16);
-	__builtin_memcpy(key.command, event->command, OSMIA_COMMAND);
+	fill_key(&key, event);
 #pragma unroll
 	for (__u32 i = 0; i < sizeof(key) / 8;
 	     i++) { /* FNV-1a over words, then mixed once per word */
@@ -235,15 +240,7 @@ static __always_inline struct osmia_edge *edge_of(const struct osmia_event *even
 
 	if (edge)
 		return edge;
-	fresh.key.cgroup_id = event->cgroup_id;
-	fresh.key.netns = event->netns;
-	fresh.key.server_port =
-		event->role == OSMIA_SERVER ? event->local_port : event->remote_port;
-	fresh.key.protocol = event->protocol;
-	fresh.key.role = event->role;
-	__builtin_memcpy(fresh.key.local_ip, event->local_ip, 16);
-	__builtin_memcpy(fresh.key.remote_ip, event->remote_ip, 16);
-	__builtin_memcpy(fresh.key.command, event->command, OSMIA_COMMAND);
+	fill_key(&fresh.key, event);
 	fresh.first_ns = event->end_ns;
 	bpf_map_update_elem(&edges, &event->edge, &fresh, BPF_NOEXIST);
 	return bpf_map_lookup_elem(&edges, &event->edge);

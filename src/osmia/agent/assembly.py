@@ -232,6 +232,8 @@ class Assembler:
         self._forget(now_ns)
         for request in finished:
             self._count(request)
+        if finished:
+            self._bump(assembled=len(finished))
         return finished
 
     def add_uncaptured(self, lost: Iterable[Uncaptured], *, now_ns: int) -> None:
@@ -408,7 +410,6 @@ class Assembler:
     # ---- adding up -------------------------------------------------------------------------------------------------
 
     def _count(self, request: Request) -> None:
-        self._bump(assembled=1)
         end_ns = request.time_ns + request.latency_ns
         sums = self._sums(_key_of_request(request), end_ns)
         if sums is None:

@@ -122,9 +122,8 @@ class _Agent:
             objects = [*self.entities.snapshot(), *gone]
         self.exporter.submit(wire.Table.OBJECTS, object_columns(objects, seen_ns=now_ns))
 
-    def lost(self) -> dict[str, int]:
-        """Everything that was seen and is missing somewhere, by cause."""
-        kernel = self.capture.ledger()
+    def lost(self, kernel: Mapping[str, int]) -> dict[str, int]:
+        """Everything that was seen and is missing somewhere, by cause; `kernel` is the capture's ledger."""
         assembly = self.assembler.statistics()
         export = self.exporter.statistics()
         return {cause: kernel[cause] for cause in LEDGER_CAUSES} | {
@@ -138,13 +137,14 @@ class _Agent:
 
     def _ledger_columns(self, now_ns: int) -> dict[str, list[object]]:
         usage = resource.getrusage(resource.RUSAGE_SELF)
-        lost = {cause: count for cause, count in self.lost().items() if count}
+        kernel = self.capture.ledger()
+        lost = {cause: count for cause, count in self.lost(kernel).items() if count}
         return {
             "time_ns": [now_ns],
             "node": [self.node],
             "version": [__version__],
             "started_ns": [self.started_ns],
-            "seen": [self.capture.ledger()["seen"]],
+            "seen": [kernel["seen"]],
             "exported": [self.exporter.statistics().exported_rows],
             "lost_causes": [list(lost)],
             "lost_counts": [list(lost.values())],
@@ -199,13 +199,8 @@ async def _run(agent: _Agent) -> None:
 
 
 def _sender(session: aiohttp.ClientSession, config: AgentConfig) -> Send:
-    headers = {
-        "Authorization": f"Bearer {config.key}",
-        "Osmia-Cluster": config.monitoring_id,
-        "Osmia-Agent": config.node or platform.node(),
-        "Content-Type": wire.CONTENT_TYPE,
-        "Content-Encoding": wire.CONTENT_ENCODING,
-    }
+    agent = config.node or platform.node()
+    headers = wire.ingest_headers(cluster=config.monitoring_id, key=config.key, agent=agent)
 
     async def send(table: wire.Table, sequence: int, payload: bytes) -> Answer:
         url = f"{config.server.rstrip('/')}/api/v1/ingest/{table}"

@@ -24,14 +24,8 @@ async def forged_window(world: World, *, source: str, destination: str, count: i
     row |= {"role": "server", "protocol": "http", "method": "GET", "template": "/forged", "status": "200"}
     row |= {"count": count, "server_port": 8200, "buckets": [500], "bucket_counts": [count]}
     payload = wire.compress(wire.encode(wire.Table.WINDOWS, {name: [value] for name, value in row.items()}))
-    headers = {
-        "Authorization": f"Bearer {world.key}",
-        "Osmia-Cluster": world.cluster_id,
-        "Osmia-Agent": "forger",
-        "Osmia-Sequence": str(now_ns // 1000),
-        "Content-Type": wire.CONTENT_TYPE,
-        "Content-Encoding": wire.CONTENT_ENCODING,
-    }
+    headers = wire.ingest_headers(cluster=world.cluster_id, key=world.key, agent="forger")
+    headers["Osmia-Sequence"] = str(now_ns // 1000)
     await world.api.send(f"/ingest/{wire.Table.WINDOWS}", payload, headers)
 
 

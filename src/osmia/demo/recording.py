@@ -108,13 +108,7 @@ async def replay(  # noqa: PLR0913 - the command's own options
         async with start_server(listen, data or directory / "store", directory, notice=notice) as server:
             cluster_id, key = await cluster_named(server.api, name)
             say(f"the recorded story is playing:  {server.api.url}/clusters/{cluster_id}/map")
-            headers = {
-                "Authorization": f"Bearer {key}",
-                "Osmia-Cluster": cluster_id,
-                "Osmia-Agent": "recording",
-                "Content-Type": wire.CONTENT_TYPE,
-                "Content-Encoding": wire.CONTENT_ENCODING,
-            }
+            headers = wire.ingest_headers(cluster=cluster_id, key=key, agent="recording")
             tapes = list(read_tapes(resources.files("osmia.demo").joinpath("recordings/story.tape").read_bytes()))
             with anyio.move_on_after(duration_s):
                 await _play(server.api, tapes, headers)

@@ -21,7 +21,7 @@ import numpy as np
 import zstandard
 from nanoarrow.ipc import StreamWriter
 
-__all__ = ["CONTENT_ENCODING", "CONTENT_TYPE", "TABLES", "Kind", "Table", "compress", "encode"]
+__all__ = ["CONTENT_ENCODING", "CONTENT_TYPE", "TABLES", "Kind", "Table", "compress", "encode", "ingest_headers"]
 
 CONTENT_TYPE = "application/vnd.apache.arrow.stream"
 CONTENT_ENCODING = "zstd"
@@ -159,6 +159,17 @@ def encode(table: Table, columns: Mapping[str, Sequence[object]]) -> bytes:
     with StreamWriter.from_writable(out) as writer:
         writer.write_stream(batch)
     return out.getvalue()
+
+
+def ingest_headers(*, cluster: str, key: str, agent: str) -> dict[str, str]:
+    """Headers of every batch of an agent; Osmia-Sequence is added per batch."""
+    return {
+        "Authorization": f"Bearer {key}",
+        "Osmia-Cluster": cluster,
+        "Osmia-Agent": agent,
+        "Content-Type": CONTENT_TYPE,
+        "Content-Encoding": CONTENT_ENCODING,
+    }
 
 
 def compress(payload: bytes) -> bytes:
