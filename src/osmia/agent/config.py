@@ -48,5 +48,6 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_connections: Annotated[int, msgspec.Meta(ge=64)] = setting(16_384, "connections followed at once (1 KB each)")
     max_edges: Annotated[int, msgspec.Meta(ge=64)] = setting(16_384, "edges counted at once (0.3 KB each)")
     queue_mib: _Positive = setting(64.0, "memory for batches the server has not taken yet; the oldest give way")
+    heartbeat: str = setting("", "file whose time is set at every report, for probes of a supervisor; empty: none")
     log_level: str = setting("info", "debug, info, warning or error")
     log_json: bool = setting(False, "log as JSON lines")  # noqa: FBT003 - a row of the table

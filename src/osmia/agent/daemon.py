@@ -15,6 +15,7 @@ import resource
 import signal
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import aiohttp
 import anyio
@@ -107,6 +108,16 @@ class _Agent:
             self.exporter.submit(wire.Table.REQUESTS, request_columns(part))
         self.exporter.submit(wire.Table.LEDGER, self._ledger_columns(now_ns))
         self._lag_ns = 0
+        self.beat()
+
+    def beat(self) -> None:
+        """Tell whoever probes us that we are alive; a disk that is full does not stop the work."""
+        if not self.config.heartbeat:
+            return
+        try:
+            Path(self.config.heartbeat).touch()
+        except OSError as exc:
+            _log.warning("heartbeat not written", file=self.config.heartbeat, problem=str(exc))
 
     def _keep(self, requests: list[Request]) -> None:
         room = _REQUESTS_MAX - len(self._requests)
@@ -186,6 +197,7 @@ async def _run(agent: _Agent) -> None:
         # What happens meanwhile waits in the ring, and is named right from the first request on.
         await agent.entities.wait_ready(_NAMES_WITHIN_S)
         _log.info("capturing", node=agent.node, server=agent.config.server, scope=str(agent.config.scope))
+        agent.beat()
         tasks.start_soon(agent.drain_loop)
         tasks.start_soon(agent.flush_loop)
         tasks.start_soon(agent.exporter.run)
