@@ -9,6 +9,7 @@ import pytest
 
 from osmia.agent.assembly import Assembler
 from osmia.agent.export import Answer, Exporter, object_columns, request_columns, window_columns
+from osmia.agent.redaction import Redaction
 from osmia.model import wire
 from osmia.model.entity import KubernetesObject
 from tests.agent.events import FakeEntities, batch, event
@@ -118,7 +119,7 @@ def test_columns_of_windows_and_requests_fit_the_wire() -> None:
     requests = assembler.add(batch(event()), wall_offset_ns=0, now_ns=10)
 
     windows = wire.encode(wire.Table.WINDOWS, window_columns(assembler.flush()))
-    rows = wire.encode(wire.Table.REQUESTS, request_columns(requests))
+    rows = wire.encode(wire.Table.REQUESTS, request_columns(requests, Redaction()))
 
     assert len(requests) == 1
     assert b"shop" in windows

@@ -79,6 +79,7 @@ def request_row(
         "client_port": 40_000,
         "pid": 7,
         "command": "cart",
+        "target": "",
         "is_error": False,
         "latency_ns": 1_000_000,
         "request_bytes": 100,

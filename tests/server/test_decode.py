@@ -50,6 +50,15 @@ def _only(table: Table, row: dict[str, object]) -> list[tuple[str, object]]:
     return [(name, values[0]) for name, values in columns(table, [row]).items()]
 
 
+def test_columns_that_an_older_agent_does_not_know_are_filled_in() -> None:
+    """A column that was added later is empty where it was not sent; any other must be there."""
+    whole = decode(Table.REQUESTS, body(Table.REQUESTS, [_ROWS[Table.REQUESTS]]), max_bytes=_LIMIT, now_s=_NOW_S)
+
+    older = decode(Table.REQUESTS, _stream(whole.drop_columns(["target"])), max_bytes=_LIMIT, now_s=_NOW_S)
+
+    assert older.equals(whole)
+
+
 def test_something_else_than_zstd_is_refused() -> None:
     """Plain bytes are told apart from a broken stream."""
     with pytest.raises(BadBatchError, match="not zstd") as caught:

@@ -73,6 +73,16 @@ def test_a_cluster_rolls_up_locally() -> None:
     assert "FROM edge_10s_local AS e" in text
 
 
+def test_a_cluster_gets_new_columns_on_both_tables() -> None:
+    """The parts and the table over them change together."""
+    texts = [one for migration in load(_REPLICATED) for one in migration.statements if "target" in one]
+
+    assert [text.split(" ADD ")[0] for text in texts if text.startswith("ALTER")] == [
+        "ALTER TABLE requests_local ON CLUSTER big",
+        "ALTER TABLE requests ON CLUSTER big",
+    ]
+
+
 @pytest.mark.anyio
 @pytest.mark.timeout(90)
 @pytest.mark.parametrize("topology", [Topology("osmia"), _REPLICATED])

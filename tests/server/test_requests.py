@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from osmia.model.request import fingerprint
 from osmia.model.wire import Table
 from osmia.server.query.answers import RequestRecord
 from osmia.server.query.requests import BadFilterError, RequestFilter, find_requests
@@ -38,6 +39,26 @@ async def test_the_newest_comes_first(store: Store, cluster_name: str, now_s: in
     found = await _find(about)
 
     assert [one.time_ms - now_s * 1_000 for one in found] == pytest.approx([2, 1, 0], abs=0.001)
+
+
+async def test_a_template_is_found_by_its_fingerprint(store: Store, cluster_name: str, now_s: int) -> None:
+    """The store computes the fingerprint that links carry."""
+    rows = [request_row(time_ns=now_s * NS + i, template=t) for i, t in enumerate(("/a", "/über/{id}", "SELECT ?"))]
+    about = await _stored(store, cluster_name, now_s, rows)
+
+    found = await _find(about, RequestFilter(fingerprint=fingerprint("/über/{id}")))
+
+    assert [(one.template, one.fingerprint) for one in found] == [("/über/{id}", fingerprint("/über/{id}"))]
+
+
+async def test_raw_text_is_there_only_where_it_was_sent(store: Store, cluster_name: str, now_s: int) -> None:
+    """A request has the text its agent sent, mostly none."""
+    rows = [request_row(time_ns=now_s * NS + i) | {"target": text} for i, text in enumerate(("", "/a?b=c"))]
+    about = await _stored(store, cluster_name, now_s, rows)
+
+    found = await _find(about)
+
+    assert [one.raw for one in found] == ["/a?b=c", ""]
 
 
 async def test_each_request_comes_from_one_side(store: Store, cluster_name: str, now_s: int) -> None:

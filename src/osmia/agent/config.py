@@ -38,6 +38,13 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True):
         "node", "which pods are watched: those of this node (the server resolves the others) or of the cluster"
     )
     node_netns: str = setting("", "network namespace of the node, for address translation; empty: that of process 1")
+    raw_namespaces: tuple[str, ...] = setting(
+        (),
+        "namespaces whose requests among themselves are sent with their whole path or statement, secrets and all",
+    )
+    templates_max: Annotated[int, msgspec.Meta(ge=10, le=5000)] = setting(
+        200, "routes or statements told apart per workload and protocol; further ones are merged"
+    )
     flush_s: Annotated[float, msgspec.Meta(ge=0.2, le=60)] = setting(2.0, "seconds between two reports to the server")
     drain_ms: Annotated[float, msgspec.Meta(ge=1, le=1000)] = setting(
         20.0, "milliseconds between two looks at the ring"

@@ -28,6 +28,7 @@ from osmia.agent.entities.index import Entities, EntityOptions
 from osmia.agent.events import LEDGER_CAUSES
 from osmia.agent.export import Answer, Exporter, Send, object_columns, request_columns, window_columns
 from osmia.agent.kernel.capture import Capture, CaptureOptions
+from osmia.agent.redaction import Redaction
 from osmia.agent.uncaptured import UncapturedTracker, idle_edges
 from osmia.model import wire
 from osmia.model.errors import ConfigError
@@ -56,6 +57,7 @@ class _Agent:
         self.entities = entities
         self.exporter = exporter
         is_kubernetes = config.scope is Scope.KUBERNETES or (config.scope is Scope.AUTO and entities.has_kubernetes)
+        self.redaction = Redaction(raw_namespaces=config.raw_namespaces, templates_max=config.templates_max)
         self.assembler = Assembler(entities, only_kubernetes=is_kubernetes)
         self.node = config.node or platform.node()
         self.started_ns = time.time_ns()
@@ -105,7 +107,7 @@ class _Agent:
         requests, self._requests = self._requests, []
         for start in range(0, len(requests), _REQUESTS_PER_BATCH):
             part = requests[start : start + _REQUESTS_PER_BATCH]
-            self.exporter.submit(wire.Table.REQUESTS, request_columns(part))
+            self.exporter.submit(wire.Table.REQUESTS, request_columns(part, self.redaction))
         self.exporter.submit(wire.Table.LEDGER, self._ledger_columns(now_ns))
         self._lag_ns = 0
         self.beat()

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import anyio
 
+from osmia.agent.redaction import Redaction
 from osmia.model import wire
 from osmia.model.entity import Entity, KubernetesObject
 from osmia.model.request import Request, Role
@@ -189,11 +190,12 @@ def window_columns(windows: Sequence[Window]) -> Columns:
     return columns
 
 
-def request_columns(requests: Sequence[Request]) -> Columns:
-    """Requests as columns of the wire's `requests`; targets stay here, only templates travel."""
+def request_columns(requests: Sequence[Request], redaction: Redaction) -> Columns:
+    """Requests as columns of the wire's `requests`; only templates travel, and what `redaction` lets through."""
     columns: Columns = _edge_columns(requests)
     for name in _REQUEST_VALUES:
         columns[name] = [getattr(request, name) for request in requests]
+    columns["target"] = [redaction.target(one.target, one.source, one.destination) for one in requests]
     columns["client_port"] = [request.client.port for request in requests]
     observers = [r.client_process if r.role is Role.CLIENT else r.server_process for r in requests]
     columns["pid"] = [observer.pid if observer else 0 for observer in observers]

@@ -21,7 +21,17 @@ import numpy as np
 import zstandard
 from nanoarrow.ipc import StreamWriter
 
-__all__ = ["CONTENT_ENCODING", "CONTENT_TYPE", "TABLES", "Kind", "Table", "compress", "encode", "ingest_headers"]
+__all__ = [
+    "ADDED",
+    "CONTENT_ENCODING",
+    "CONTENT_TYPE",
+    "TABLES",
+    "Kind",
+    "Table",
+    "compress",
+    "encode",
+    "ingest_headers",
+]
 
 CONTENT_TYPE = "application/vnd.apache.arrow.stream"
 CONTENT_ENCODING = "zstd"
@@ -98,6 +108,7 @@ TABLES: Mapping[Table, Mapping[str, Kind]] = MappingProxyType(
             "client_port": Kind.UINT16,
             "pid": Kind.UINT32,
             "command": Kind.STRING,
+            "target": Kind.STRING,
             "is_error": Kind.BOOL,
             "latency_ns": Kind.UINT64,
             "request_bytes": Kind.UINT64,
@@ -137,7 +148,17 @@ TABLES: Mapping[Table, Mapping[str, Kind]] = MappingProxyType(
         },
     }
 )
-"""Columns of each table, in order. `source_ip` and `destination_ip` are the addresses after DNAT, as text."""
+"""Columns of each table, in order. `source_ip` and `destination_ip` are the addresses after DNAT, as text.
+
+`target` of a request is its raw path or statement, empty except where the agent was told to send it.
+"""
+
+ADDED: Mapping[Table, frozenset[str]] = MappingProxyType(
+    {
+        Table.REQUESTS: frozenset({"target"}),
+    }
+)
+"""Columns that agents of an earlier version do not send; the server fills them with zeros and empty values."""
 
 _FIXED = {Kind.BOOL: na.bool_, Kind.UINT16: na.uint16, Kind.UINT32: na.uint32, Kind.UINT64: na.uint64}
 _DTYPES = {Kind.UINT16: np.uint16, Kind.UINT32: np.uint32, Kind.UINT64: np.uint64}

@@ -405,7 +405,7 @@ export interface components {
         };
         /**
          * EndpointStatistics
-         * @description One endpoint or statement of an edge.
+         * @description One endpoint or statement of an edge; `fingerprint` is its template's.
          */
         EndpointStatistics: {
             /** Count */
@@ -414,6 +414,8 @@ export interface components {
             error_rate: number;
             /** Errors */
             errors: number;
+            /** Fingerprint */
+            fingerprint: string;
             /** Latency Sum Ns */
             latency_sum_ns: number;
             /** Method */
@@ -642,12 +644,17 @@ export interface components {
         /**
          * RequestRecord
          * @description One request; `weight` is how many like it this row stands for.
+         *
+         *     `fingerprint` is the template's, `raw` the path or statement with its values, empty unless the agent was told to
+         *     send it.
          */
         RequestRecord: {
             /** Client Port */
             client_port: number;
             /** Command */
             command: string;
+            /** Fingerprint */
+            fingerprint: string;
             /** Is Error */
             is_error: boolean;
             /** Is Tls */
@@ -660,6 +667,8 @@ export interface components {
             pid: number;
             /** Protocol */
             protocol: string;
+            /** Raw */
+            raw: string;
             /** Request Bytes */
             request_bytes: number;
             /** Response Bytes */
@@ -1128,6 +1137,8 @@ export interface operations {
                 method?: string;
                 /** @description stands in the path or statement, any case */
                 text?: string;
+                /** @description fingerprint of the template */
+                fingerprint?: string;
                 min_latency_ns?: number;
                 errors_only?: boolean;
                 limit?: number;

@@ -120,6 +120,7 @@ async def list_requests(  # noqa: PLR0913 - one argument per filter of the API
     status: str = "",
     method: str = "",
     text: Annotated[str, Query(description="stands in the path or statement, any case", max_length=500)] = "",
+    fingerprint: Annotated[str, Query(description="fingerprint of the template", max_length=12)] = "",
     min_latency_ns: Annotated[int, Query(ge=0, lt=1 << 63)] = 0,
     errors_only: bool = False,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 200,
@@ -134,6 +135,7 @@ async def list_requests(  # noqa: PLR0913 - one argument per filter of the API
         status=status,
         method=method,
         text=text,
+        fingerprint=fingerprint,
         min_latency_ns=min_latency_ns,
         errors_only=errors_only,
     )

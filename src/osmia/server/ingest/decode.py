@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import zstandard
 
-from osmia.model.wire import TABLES, Kind, Table
+from osmia.model.wire import ADDED, TABLES, Kind, Table
 from osmia.server.ingest.errors import BadBatchError, TooLargeError
 
 __all__ = ["MAX_ROWS", "decode"]
@@ -24,6 +24,15 @@ _TYPES = {
     Kind.LIST_UINT64: pa.list_(pa.uint64()),
     Kind.LIST_STRING: pa.list_(pa.string()),
 }
+
+_NEUTRAL: dict[Kind, object] = {
+    Kind.BOOL: False,
+    Kind.STRING: "",
+    Kind.LIST_UINT16: [],
+    Kind.LIST_UINT64: [],
+    Kind.LIST_STRING: [],
+}
+"""What stands in a column that an older agent did not send; 0 in one of numbers."""
 
 _PAIRS = {Table.WINDOWS: ("buckets", "bucket_counts"), Table.LEDGER: ("lost_causes", "lost_counts")}
 
@@ -104,6 +113,9 @@ def _columns(table: Table, rows: pa.Table) -> pa.Table:
         raise _bad_column(table, ",".join(rows.column_names), "a column stands twice", "send each once")
     columns = []
     for name, kind in declared.items():
+        if name not in rows.column_names and name in ADDED.get(table, ()):
+            columns.append(pa.repeat(pa.scalar(_NEUTRAL.get(kind, 0), _TYPES[kind]), rows.num_rows))
+            continue
         if name not in rows.column_names:
             raise _bad_column(table, name, "the column is missing", "send all columns of model/wire.py")
         column = rows.column(name)

@@ -146,10 +146,11 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointStatistics:
-    """One endpoint or statement of an edge."""
+    """One endpoint or statement of an edge; `fingerprint` is its template's."""
 
     method: str
     template: str
+    fingerprint: str
     count: int
     rate: float
     errors: int
@@ -204,7 +205,11 @@ class RequestEnd(EntityName):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRecord:
-    """One request; `weight` is how many like it this row stands for."""
+    """One request; `weight` is how many like it this row stands for.
+
+    `fingerprint` is the template's, `raw` the path or statement with its values, empty unless the agent was told to
+    send it.
+    """
 
     time_ms: float
     role: Side
@@ -216,6 +221,8 @@ class RequestRecord:
     client_port: int
     method: str
     template: str
+    fingerprint: str
+    raw: str
     status: str
     is_error: bool
     latency_ns: int

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from osmia.model.errors import InputError
+from osmia.model.request import fingerprint
 from osmia.server.query.answers import RequestEnd, RequestPage, RequestRecord
 from osmia.server.query.rows import entity_id, integer, text
 from osmia.server.query.scope import Scope
@@ -22,7 +23,10 @@ _CURSOR = re.compile(r"([0-9]{1,20})\.([0-9]{1,20})")
 _COLUMNS = """time_ns, id, role, protocol, is_tls, source_kind, source_namespace, source_name, source_pod, source_ip,
     source_service, destination_kind, destination_namespace, destination_name, destination_pod, destination_ip,
     destination_service, server_port, client_port, method, template, status, is_error, latency_ns, request_bytes,
-    response_bytes, command, pid, weight"""
+    response_bytes, command, pid, weight, target"""
+
+_FINGERPRINT = "substring(lower(hex(SHA256(template))), 1, 12)"
+"""`osmia.model.request.fingerprint` in SQL."""
 
 _ID = "concat({0}_kind, '/', {0}_namespace, '/', {0}_name)"
 
@@ -39,7 +43,10 @@ class BadFilterError(InputError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestFilter:
-    """Which requests; empty means any. `resource` is at either end, `text` stands in the template, any case."""
+    """Which requests; empty means any.
+
+    `resource` is at either end, `text` stands in the template, any case, `fingerprint` is the template's.
+    """
 
     source: str = ""
     target: str = ""
@@ -48,6 +55,7 @@ class RequestFilter:
     status: str = ""
     method: str = ""
     text: str = ""
+    fingerprint: str = ""
     min_latency_ns: int = 0
     errors_only: bool = False
 
@@ -62,6 +70,7 @@ class RequestFilter:
             "status = {status:String}": ("status", self.status),
             "method = {method:String}": ("method", self.method),
             "positionCaseInsensitiveUTF8(template, {text:String}) > 0": ("text", self.text),
+            f"{_FINGERPRINT} = {{fingerprint:String}}": ("fingerprint", self.fingerprint),
         }
         found: list[tuple[str, dict[str, object]]] = [
             (condition, {name: value}) for condition, (name, value) in exact.items() if value
@@ -125,6 +134,8 @@ def _record(row: Row) -> RequestRecord:
         client_port=integer(row, "client_port"),
         method=text(row, "method"),
         template=text(row, "template"),
+        fingerprint=fingerprint(text(row, "template")),
+        raw=text(row, "target"),
         status=text(row, "status"),
         is_error=bool(row["is_error"]),
         latency_ns=integer(row, "latency_ns"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import anyio
 
+from osmia.model.request import fingerprint
 from osmia.server.query.answers import (
     EndpointStatistics,
     EntityName,
@@ -239,6 +240,7 @@ def _endpoint(row: Row, seconds: float) -> EndpointStatistics:
     return EndpointStatistics(
         method=text(row, "method"),
         template=text(row, "template"),
+        fingerprint=fingerprint(text(row, "template")),
         count=count,
         rate=count / seconds,
         errors=errors,

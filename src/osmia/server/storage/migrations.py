@@ -87,6 +87,8 @@ def _render(statement: str, topology: Topology) -> Iterator[str]:
     rendered = rendered.replace("@dedup", f"{window} = {DEDUPLICATION_WINDOW}")
     yield _ENGINE.sub(lambda match: _engine(match[1], match[3] or "", topology), rendered)
     made, engine = _OBJECT.search(statement), _ENGINE.search(statement)
+    if topology.cluster and statement.startswith("ALTER TABLE "):  # the table over the parts has the same columns
+        yield _OBJECT.sub(rf"\1{everywhere}", statement, count=1)
     if topology.cluster and made is not None and engine is not None:
         yield (
             f"CREATE TABLE IF NOT EXISTS {made[1]}{everywhere} AS {made[1]}{local}\n"
