@@ -2,45 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
 
-import anyio
 import pytest
 
 from osmia.agent.assembly import Assembler
-from osmia.agent.export import Answer, Exporter, object_columns, request_columns, window_columns
+from osmia.agent.export import Exporter, first_sequence, object_columns, request_columns, window_columns
+from osmia.agent.post import Answer
 from osmia.agent.redaction import Redaction
 from osmia.model import wire
 from osmia.model.entity import KubernetesObject
 from tests.agent.events import FakeEntities, batch, event
+from tests.agent.exporting import FakeServer, one_row, run_until
 
-LEDGER: dict[str, list[object]] = {
-    name: [[]] if "list" in kind.value else [1] for name, kind in wire.TABLES[wire.Table.LEDGER].items()
-}
-
-
-class FakeServer:
-    """A `Send` that answers from a script, then with 200."""
-
-    def __init__(self, *answers: Answer) -> None:
-        self.answers = list(answers)
-        self.received: list[tuple[wire.Table, int]] = []
-
-    async def __call__(self, table: wire.Table, sequence: int, payload: bytes) -> Answer:
-        """The next answer of the script."""
-        self.received.append((table, sequence))
-        await anyio.lowlevel.checkpoint()
-        return self.answers.pop(0) if self.answers else Answer(200)
-
-
-async def run_until(exporter: Exporter, condition: Callable[[], bool]) -> None:
-    """Run the exporter until the condition holds, at most ten seconds."""
-    with anyio.fail_after(10):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(exporter.run)
-            while not condition():
-                await anyio.lowlevel.checkpoint()
-            tasks.cancel_scope.cancel()
+LEDGER = one_row(wire.Table.LEDGER)
 
 
 def exporter_for(server: FakeServer, *, max_bytes: int = 1 << 20) -> Exporter:
@@ -81,12 +56,12 @@ async def test_a_batch_that_can_never_be_taken_is_counted_and_left_behind() -> N
     """One bad batch does not block those behind it."""
     server = FakeServer(Answer(400, text="bad column"))
     exporter = exporter_for(server)
-    exporter.submit(wire.Table.LEDGER, LEDGER)
+    exporter.submit(wire.Table.WINDOWS, one_row(wire.Table.WINDOWS, count=[5]))
     exporter.submit(wire.Table.LEDGER, LEDGER)
 
     await run_until(exporter, lambda: exporter.statistics().exported_batches == 1)
 
-    assert exporter.statistics().lost_refused == 1
+    assert exporter.statistics().lost_refused == 5
 
 
 @pytest.mark.anyio
@@ -102,15 +77,26 @@ async def test_a_wrong_key_keeps_the_data() -> None:
     assert "401" in exporter.statistics().last_error
 
 
-def test_a_full_queue_gives_up_its_oldest_and_counts_the_rows() -> None:
-    """The bound holds, and what was lost is known."""
+def test_a_full_queue_gives_up_its_oldest_and_counts_what_it_held() -> None:
+    """The bound holds, and what was lost is known: requests of windows, rows of the request list."""
     exporter = exporter_for(FakeServer(), max_bytes=1)
 
-    for _ in range(3):
-        exporter.submit(wire.Table.LEDGER, LEDGER)
+    exporter.submit(wire.Table.WINDOWS, one_row(wire.Table.WINDOWS, count=[7]))
+    exporter.submit(wire.Table.REQUESTS, one_row(wire.Table.REQUESTS))
+    exporter.submit(wire.Table.LEDGER, LEDGER)
 
     statistics = exporter.statistics()
-    assert (statistics.queued_batches, statistics.lost_queue_full) == (1, 2)
+    assert (statistics.queued_batches, statistics.lost_queue_full, statistics.lost_list_rows) == (1, 7, 1)
+
+
+def test_two_runs_never_share_a_number_whatever_the_clock_says() -> None:
+    """Numbers begin at random in 2^62 places, so that a clock set back cannot make news look like a repetition."""
+    beginnings = sorted(first_sequence() for _ in range(1_000))
+
+    distances = [later - earlier for earlier, later in itertools.pairwise(beginnings)]
+    numbers_of_a_year = 2 * 365 * 86_400
+    assert min(distances) > numbers_of_a_year
+    assert beginnings[-1] + numbers_of_a_year < 1 << 63
 
 
 def test_columns_of_windows_and_requests_fit_the_wire() -> None:

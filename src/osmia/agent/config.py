@@ -28,6 +28,7 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True):
     server: str = setting("", "address of the Osmia server, e.g. http://osmia.example:8014")
     monitoring_id: str = setting("", "the cluster's monitoring id, from its Add cluster page")
     key: str = setting("", "the cluster's ingest key, from its Add cluster page")
+    key_file: str = setting("", "file that holds the ingest key instead; read again when the server refuses the key")
     node: str = setting("", "name of this node; empty: the host name")
     scope: Scope = setting(
         "auto",
@@ -55,6 +56,10 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_connections: Annotated[int, msgspec.Meta(ge=64)] = setting(16_384, "connections followed at once (1 KB each)")
     max_edges: Annotated[int, msgspec.Meta(ge=64)] = setting(16_384, "edges counted at once (0.3 KB each)")
     queue_mib: _Positive = setting(64.0, "memory for batches the server has not taken yet; the oldest give way")
+    spool_dir: str = setting(
+        "", "directory for batches while the server is gone, so that they outlive the agent; empty: memory only"
+    )
+    spool_mib: _Positive = setting(512.0, "room in the spool directory; the oldest batches give way")
     heartbeat: str = setting("", "file whose time is set at every report, for probes of a supervisor; empty: none")
     log_level: str = setting("info", "debug, info, warning or error")
     log_json: bool = setting(False, "log as JSON lines")  # noqa: FBT003 - a row of the table

@@ -9,12 +9,13 @@ into batches every two seconds. The request list between two flushes is bounded;
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import resource
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import aiohttp
@@ -26,9 +27,11 @@ from osmia.agent.assembly import Assembler
 from osmia.agent.config import AgentConfig, Scope
 from osmia.agent.entities.index import Entities, EntityOptions
 from osmia.agent.events import LEDGER_CAUSES
-from osmia.agent.export import Answer, Exporter, Send, object_columns, request_columns, window_columns
+from osmia.agent.export import Exporter, first_sequence, object_columns, request_columns, window_columns
 from osmia.agent.kernel.capture import Capture, CaptureOptions
+from osmia.agent.post import IngestKey, sender
 from osmia.agent.redaction import Redaction
+from osmia.agent.spool import Spool, spool_directory
 from osmia.agent.uncaptured import UncapturedTracker, idle_edges
 from osmia.model import wire
 from osmia.model.errors import ConfigError
@@ -145,7 +148,10 @@ class _Agent:
             "unrecognised": assembly.unrecognised,
             "request_list_full": self._lost_requests,
             "queue_full": export.lost_queue_full,
+            "spool_evicted": export.spool.evicted_requests,
+            "spool_torn": export.spool.torn_requests,
             "refused": export.lost_refused,
+            "list_rows": export.lost_list_rows + export.spool.evicted_rows + export.spool.torn_rows,
         }
 
     def _ledger_columns(self, now_ns: int) -> dict[str, list[object]]:
@@ -181,16 +187,26 @@ async def run_agent(config: AgentConfig) -> None:
         max_connections=config.max_connections,
         max_edges=config.max_edges,
     )
+    key = IngestKey.read(config.key, config.key_file)
     timeout = aiohttp.ClientTimeout(total=_POST_TIMEOUT_S)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         with Capture(options) as capture:
-            exporter = Exporter(
-                _sender(session, config),
-                first_sequence=time.time_ns() // 1000,
-                max_bytes=int(config.queue_mib * 1024 * 1024),
-            )
             entities = Entities(_entity_options(config))
-            await _run(_Agent(config, capture, entities, exporter))
+            await _run(_Agent(config, capture, entities, _exporter(session, config, key)))
+
+
+def _exporter(session: aiohttp.ClientSession, config: AgentConfig, key: IngestKey) -> Exporter:
+    cluster, agent = config.monitoring_id, config.node or platform.node()
+    open_spool: Callable[[], Spool] | None = None
+    if config.spool_dir:
+        directory = spool_directory(Path(config.spool_dir), cluster=cluster, agent=agent)
+        open_spool = functools.partial(Spool.open, directory, max_bytes=int(config.spool_mib * 1024 * 1024))
+    return Exporter(
+        sender(session, config.server, cluster=cluster, agent=agent, key=key),
+        first_sequence=first_sequence(),
+        max_bytes=int(config.queue_mib * 1024 * 1024),
+        open_spool=open_spool,
+    )
 
 
 async def _run(agent: _Agent) -> None:
@@ -209,35 +225,12 @@ async def _run(agent: _Agent) -> None:
                 break
         tasks.cancel_scope.cancel()
     agent.flush()
-    await agent.exporter.drain(_FAREWELL_S)
-
-
-def _sender(session: aiohttp.ClientSession, config: AgentConfig) -> Send:
-    agent = config.node or platform.node()
-    headers = wire.ingest_headers(cluster=config.monitoring_id, key=config.key, agent=agent)
-
-    async def send(table: wire.Table, sequence: int, payload: bytes) -> Answer:
-        url = f"{config.server.rstrip('/')}/api/v1/ingest/{table}"
-        try:
-            async with session.post(url, data=payload, headers=headers | {"Osmia-Sequence": str(sequence)}) as response:
-                text = "" if response.status == 200 else (await response.text())[:300]  # noqa: PLR2004 - OK
-                return Answer(response.status, _seconds(response.headers), text)
-        except (aiohttp.ClientError, TimeoutError) as exc:
-            return Answer(0, None, f"{type(exc).__name__}: {exc}")
-
-    return send
-
-
-def _seconds(headers: Mapping[str, str]) -> float | None:
-    try:
-        return float(headers.get("Retry-After", ""))
-    except ValueError:
-        return None
+    await agent.exporter.finish(_FAREWELL_S)
 
 
 def _require(config: AgentConfig) -> None:
     for name in ("server", "monitoring_id", "key"):
-        if not getattr(config, name):
+        if not getattr(config, name) and not (name == "key" and config.key_file):
             remedy = "copy it from the cluster's page of the Osmia server (Clusters, Add cluster)"
             raise ConfigError(f"--{name.replace('_', '-')}", "", "is missing", remedy=remedy)
     if config.ring_mib & (config.ring_mib - 1):

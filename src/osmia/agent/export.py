@@ -1,32 +1,41 @@
 """From windows and requests to the server: numbered batches, kept until acknowledged, within a bound.
 
-A batch is one table, encoded once. Batches leave in order; one that fails for a passing reason stays first and is
-retried with a growing, jittered delay (or the server's Retry-After). Numbers begin at the Unix microsecond of the
-agent's start, so they grow across restarts and the server can tell a retry from news. When the bound is reached the
-oldest batch gives way and its rows are counted as lost.
+A batch is one table, encoded once. It waits in memory, and on disk (`spool.py`) while the server takes nothing: then
+only the newest few stay in memory, so that a killed agent loses seconds and not the outage. When the server is back,
+what is fresh goes first and the spool fills the gaps, oldest first: the live map recovers at once and history follows.
+A batch that fails for a passing reason is retried under its number with a growing, jittered delay (or the server's
+Retry-After). Whatever gives way is counted: requests of lost windows by cause, rows of the request list as
+`list_rows`.
+
+Numbers begin at random (`first_sequence`), not at a time: a clock that was set back between two starts must not make
+the server take news for repetitions.
 """
 
 from __future__ import annotations
 
 import random
+import secrets
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import anyio
+import anyio.to_thread
 
+from osmia.agent.post import Answer, Send
 from osmia.agent.redaction import Redaction
+from osmia.agent.spool import Batch, Spool, SpoolStatistics
 from osmia.model import wire
 from osmia.model.entity import Entity, KubernetesObject
+from osmia.model.errors import UnavailableError
 from osmia.model.request import Request, Role
 from osmia.model.window import EdgeKey, Window
 from osmia.telemetry import get_logger
 
 __all__ = [
-    "Answer",
     "ExportStatistics",
     "Exporter",
-    "Send",
+    "first_sequence",
     "object_columns",
     "request_columns",
     "window_columns",
@@ -35,66 +44,72 @@ __all__ = [
 _log = get_logger("agent.export")
 
 _FIRST_DELAY_S = 0.2
-_LAST_DELAY_S = 15.0
+_LAST_DELAY_S = 5.0
 _REFUSED_DELAY_S = 10.0
 _SAY_AGAIN_AFTER = 30
-"""Failures of one kind in a row after which it is said again: every five minutes or so."""
+"""Failures of one kind in a row after which it is said again: every few minutes."""
+_FRESH_BATCHES = 8
+"""How many stay in memory while the rest lies in the spool: what gathers in about two reports."""
+_SPOOL_AGAIN_S = 30.0
 
 Columns = dict[str, list[object]]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What the server said: HTTP status (0: not reached), Retry-After in seconds if any, and the text of an error."""
-
-    status: int
-    retry_after_s: float | None = None
-    text: str = ""
-
-
-Send = Callable[[wire.Table, int, bytes], Awaitable[Answer]]
-"""Posts one compressed table under its number; never raises for network errors."""
-
-
-@dataclass(frozen=True, slots=True)
 class ExportStatistics:
-    """Counters since start and the queue now."""
+    """Counters since start, and the queue and spool now; `lost_*` are requests counted by lost windows."""
 
     exported_rows: int = 0
     exported_batches: int = 0
+    replayed_batches: int = 0
     retries: int = 0
     queued_batches: int = 0
     queued_bytes: int = 0
     lost_queue_full: int = 0
     lost_refused: int = 0
+    lost_list_rows: int = 0
     last_error: str = ""
+    spool_error: str = ""
+    spool: SpoolStatistics = field(default_factory=SpoolStatistics)
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    table: wire.Table
-    sequence: int
-    rows: int
-    payload: bytes
+def first_sequence() -> int:
+    """Where the numbers of a run begin: 2^62 places for a few million numbers, so that no two runs meet."""
+    return secrets.randbits(62)
 
 
 class Exporter:
-    """A bounded queue of encoded batches and the loop that empties it."""
+    """A bounded queue of encoded batches, the spool behind it, and the loops that empty both."""
 
-    def __init__(self, send: Send, *, first_sequence: int, max_bytes: int) -> None:
-        """`first_sequence` must be larger than any number this agent has used before."""
+    def __init__(
+        self, send: Send, *, first_sequence: int, max_bytes: int, open_spool: Callable[[], Spool] | None = None
+    ) -> None:
+        """`first_sequence` begins numbers that no earlier run has used; without `open_spool` memory is all there is."""
         self._send = send
         self._next_sequence = first_sequence
         self._max_bytes = max_bytes
-        self._queue: deque[_Batch] = deque()
+        self._open_spool = open_spool
+        self._spool: Spool | None = None
+        self._spool_due_s = 0.0
+        self._spool_turn = anyio.Lock()
+        self._queue: deque[Batch] = deque()
         self._queued_bytes = 0
-        self._wake = anyio.Event()
-        self._statistics = ExportStatistics()
+        self._in_flight = 0
+        self._failures = 0
         self._silent_failures = 0
+        self._wake = anyio.Event()
+        self._spill_wake = anyio.Event()
+        self._statistics = ExportStatistics()
 
     def statistics(self) -> ExportStatistics:
         """Counters up to now."""
-        return replace(self._statistics, queued_batches=len(self._queue), queued_bytes=self._queued_bytes)
+        spool = SpoolStatistics() if self._spool is None else self._spool.statistics()
+        return replace(
+            self._statistics,
+            queued_batches=len(self._queue) + self._in_flight,
+            queued_bytes=self._queued_bytes,
+            spool=spool,
+        )
 
     def submit(self, table: wire.Table, columns: Columns) -> None:
         """Queue one batch; an empty one is left out. The oldest batches give way when the queue is full."""
@@ -102,72 +117,194 @@ class Exporter:
         if rows == 0:
             return
         payload = wire.compress(wire.encode(table, columns))
-        self._queue.append(_Batch(table, self._next_sequence, rows, payload))
+        requests = sum(int(str(count)) for count in columns["count"]) if table is wire.Table.WINDOWS else 0
+        self._queue.append(Batch(table, self._next_sequence, rows, requests, payload))
         self._next_sequence += 1
         self._queued_bytes += len(payload)
-        while self._queued_bytes > self._max_bytes and len(self._queue) > 1:
-            lost = self._queue.popleft()
-            self._queued_bytes -= len(lost.payload)
-            self._bump(lost_queue_full=lost.rows)
+        self._keep_bound()
         self._wake.set()
+        self._spill_wake.set()
 
     async def run(self) -> None:
-        """Send batches in order, for ever."""
+        """Send batches and spill what must wait, for ever."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._send_loop)
+            if self._open_spool is not None:
+                tasks.start_soon(self._spill_loop)
+
+    async def finish(self, within_s: float) -> None:
+        """Try to send what is queued once more, at most `within_s` seconds, and spool the rest; for a clean end."""
+        with anyio.move_on_after(within_s):
+            while self._queue and await self._send_queued(_FIRST_DELAY_S) is None:
+                pass
+        self._spool_due_s = 0.0
+        while self._queue and await self._spill_oldest():
+            pass
+        if self._queue:
+            _log.warning("ending with batches that no server took", batches=len(self._queue), bytes=self._queued_bytes)
+        if self._spool is not None:
+            self._spool.close()
+
+    async def _send_loop(self) -> None:
         delay_s = _FIRST_DELAY_S
         while True:
-            if not self._queue:
+            if self._queue:
+                pause_s = await self._send_queued(delay_s)
+            elif self._spool is not None and len(self._spool):
+                pause_s = await self._send_spooled(delay_s)
+            else:
                 self._wake = anyio.Event()
                 await self._wake.wait()
-            pause_s = await self._send_first(delay_s)
+                continue
             if pause_s is None:
                 delay_s = _FIRST_DELAY_S
                 continue
             delay_s = min(delay_s * 2, _LAST_DELAY_S)
             await anyio.sleep(pause_s * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
 
-    async def drain(self, within_s: float) -> None:
-        """Try to send what is queued once more, at most `within_s` seconds; for a clean end."""
-        with anyio.move_on_after(within_s):
-            while self._queue and await self._send_first(_FIRST_DELAY_S) is None:
-                pass
+    async def _send_queued(self, delay_s: float) -> float | None:
+        """Send the oldest batch in memory. None: it is settled; else seconds to wait before trying again."""
+        batch = self._queue.popleft()
+        self._in_flight = 1
+        is_settled = False
+        try:
+            pause_s = await self._send_one(batch, delay_s)
+            is_settled = pause_s is None
+        finally:
+            self._in_flight = 0
+            if is_settled:
+                self._queued_bytes -= len(batch.payload)
+            else:
+                self._queue.appendleft(batch)
+                self._keep_bound()
+        return pause_s
 
-    async def _send_first(self, delay_s: float) -> float | None:
-        """Send the oldest batch. None: it is settled; else seconds to wait before trying again."""
-        batch = self._queue[0]
+    async def _send_spooled(self, delay_s: float) -> float | None:
+        """The same for the oldest batch on disk."""
+        spool = self._spool
+        if spool is None:
+            return None
+        async with self._spool_turn:
+            batch = await anyio.to_thread.run_sync(spool.first)
+        if batch is None:
+            return None
+        pause_s = await self._send_one(batch, delay_s)
+        if pause_s is None:
+            self._bump(replayed_batches=1)
+            async with self._spool_turn:
+                await anyio.to_thread.run_sync(spool.drop, batch)
+        return pause_s
+
+    async def _send_one(self, batch: Batch, delay_s: float) -> float | None:
         answer = await self._send(batch.table, batch.sequence, batch.payload)
         if answer.status == 200:  # noqa: PLR2004 - OK
-            self._settle(batch)
             self._bump(exported_rows=batch.rows, exported_batches=1)
-            self._statistics = replace(self._statistics, last_error="")
+            self._note_success()
             return None
-        self._note(batch, answer)
+        self._note_failure(batch, answer)
         if answer.status in _BATCH_AT_FAULT:
-            self._settle(batch)
-            self._bump(lost_refused=batch.rows)
+            self._count_lost("lost_refused", batch)
             return None
+        self._failures += 1
+        self._spill_wake.set()
         self._bump(retries=1)
         if answer.status in _WE_ARE_AT_FAULT:
             return _REFUSED_DELAY_S
         return answer.retry_after_s or delay_s
 
-    def _settle(self, batch: _Batch) -> None:
-        # The queue may have given this batch up while it was on its way.
-        if self._queue and self._queue[0] is batch:
-            self._queue.popleft()
-            self._queued_bytes -= len(batch.payload)
+    async def _spill_loop(self) -> None:
+        """Open the spool at once, for what an earlier run left there; then move to it what must wait, for ever."""
+        while True:
+            if not await self._has_spool():
+                await anyio.sleep(_SPOOL_AGAIN_S)
+                continue
+            while self._must_spill() and await self._spill_oldest():
+                pass
+            self._spill_wake = anyio.Event()
+            with anyio.move_on_after(_SPOOL_AGAIN_S):
+                await self._spill_wake.wait()
 
-    def _note(self, batch: _Batch, answer: Answer) -> None:
+    def _must_spill(self) -> bool:
+        is_away = self._failures > 0 and len(self._queue) > _FRESH_BATCHES
+        return is_away or (self._queued_bytes > self._max_bytes / 2 and bool(self._queue))
+
+    async def _spill_oldest(self) -> bool:
+        """Move the oldest batch in memory to the disk; false if that cannot be."""
+        if not await self._has_spool() or self._spool is None:
+            return False
+        async with self._spool_turn:
+            if not self._queue:
+                return False
+            batch = self._queue.popleft()
+            try:
+                with anyio.CancelScope(shield=True):  # a batch is on disk or in memory, never in between
+                    await anyio.to_thread.run_sync(self._spool.put, batch)
+            except UnavailableError as exc:
+                self._queue.appendleft(batch)
+                self._keep_bound()
+                self._note_spool_failure(exc)
+                return False
+        self._queued_bytes -= len(batch.payload)
+        self._note_spool_success()
+        self._wake.set()
+        return True
+
+    async def _has_spool(self) -> bool:
+        """Open the spool if it is not; after a failure not before some time has passed."""
+        if self._open_spool is None or anyio.current_time() < self._spool_due_s:
+            return False
+        if self._spool is not None:
+            return True
+        try:
+            self._spool = await anyio.to_thread.run_sync(self._open_spool)
+        except UnavailableError as exc:
+            self._note_spool_failure(exc)
+            return False
+        if len(self._spool):
+            _log.info("batches of an earlier run wait in the spool", batches=len(self._spool))
+            self._wake.set()
+        self._note_spool_success()
+        return True
+
+    def _keep_bound(self) -> None:
+        while self._queued_bytes > self._max_bytes and len(self._queue) > 1:
+            lost = self._queue.popleft()
+            self._queued_bytes -= len(lost.payload)
+            self._count_lost("lost_queue_full", lost)
+
+    def _count_lost(self, cause: str, batch: Batch) -> None:
+        self._bump(**{cause: batch.requests}, lost_list_rows=batch.rows if batch.table is wire.Table.REQUESTS else 0)
+
+    def _note_success(self) -> None:
+        if self._failures:
+            waiting = len(self._spool) if self._spool is not None else 0
+            _log.info("the server takes batches again", queued=len(self._queue), spooled=waiting)
+        self._failures = 0
+        self._statistics = replace(self._statistics, last_error="")
+
+    def _note_failure(self, batch: Batch, answer: Answer) -> None:
         error = f"{answer.status or 'no answer'}: {answer.text}".strip()
         self._silent_failures = 0 if error != self._statistics.last_error else self._silent_failures + 1
         if self._silent_failures % _SAY_AGAIN_AFTER == 0:
             _log.warning(
-                "batch not taken",
+                _WHAT_IS_WRONG.get(answer.status, "batch not taken"),
                 table=batch.table.value,
                 sequence=batch.sequence,
                 error=error,
                 queued=len(self._queue),
             )
         self._statistics = replace(self._statistics, last_error=error)
+
+    def _note_spool_failure(self, exc: UnavailableError) -> None:
+        if not self._statistics.spool_error:
+            _log.warning("no spool: batches wait in memory", error=str(exc), try_again_s=_SPOOL_AGAIN_S)
+        self._spool_due_s = anyio.current_time() + _SPOOL_AGAIN_S
+        self._statistics = replace(self._statistics, spool_error=exc.message)
+
+    def _note_spool_success(self) -> None:
+        if self._statistics.spool_error:
+            _log.info("the spool can be written again")
+            self._statistics = replace(self._statistics, spool_error="")
 
     def _bump(self, **by: int) -> None:
         self._statistics = replace(
@@ -176,7 +313,13 @@ class Exporter:
 
 
 _BATCH_AT_FAULT = frozenset({400, 413, 415, 422})
-_WE_ARE_AT_FAULT = frozenset({401, 403, 404, 405})  # key, id or address; a proxy without its server says 404 too
+# Key, id or address; a proxy without its server says 404 too, and a login page in between redirects.
+_WE_ARE_AT_FAULT = frozenset({301, 302, 303, 307, 308, 401, 403, 404, 405})
+_WHAT_IS_WRONG = {
+    401: "the server refuses the key; data is kept until the key is right",
+    400: "the server refuses this batch; it is dropped and counted",
+    413: "this batch is too large for the server or a proxy; it is dropped and counted",
+}
 
 
 def window_columns(windows: Sequence[Window]) -> Columns:
