@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE /* vasprintf */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -29,17 +30,26 @@ struct osmia_capture {
 static char libbpf_words[4096];
 static size_t libbpf_length;
 
+/* The verifier tells its reason at the end of what may be a megabyte. */
+#define WORDS_TAIL 600
+
 static int keep_words(enum libbpf_print_level level, const char *format, va_list arguments)
 {
 	size_t room = sizeof(libbpf_words) - libbpf_length;
-	int written;
+	char *words, *from;
+	int length;
 
 	if (level != LIBBPF_WARN || room < 2)
 		return 0;
-	written = vsnprintf(libbpf_words + libbpf_length, room, format, arguments);
-	if (written > 0)
-		libbpf_length += (size_t)written < room ? (size_t)written : room - 1;
-	return written;
+	length = vasprintf(&words, format, arguments);
+	if (length < 0)
+		return 0;
+	from = length > WORDS_TAIL ? words + length - WORDS_TAIL : words;
+	libbpf_length += snprintf(libbpf_words + libbpf_length, room, "%s", from);
+	if (libbpf_length >= sizeof(libbpf_words))
+		libbpf_length = sizeof(libbpf_words) - 1;
+	free(words);
+	return length;
 }
 
 static int take_event(void *context, void *data, size_t size)
@@ -234,6 +244,44 @@ int osmia_capture_ledger(struct osmia_capture *capture, uint64_t *counters)
 			counters[i] += values[cpu * words + i];
 	free(values);
 	return error;
+}
+
+static int try_object(struct bpf_object *object, const char **step)
+{
+	struct bpf_program *program;
+	struct bpf_link *link;
+	int error;
+
+	*step = "load it into the kernel";
+	error = bpf_object__load(object);
+	if (error)
+		return error;
+	bpf_object__for_each_program(program, object)
+	{
+		*step = bpf_program__name(program);
+		link = bpf_program__attach(program);
+		if (!link)
+			return -errno;
+		bpf_link__destroy(link);
+	}
+	return 0;
+}
+
+int osmia_try_object(const char *path, char *error, size_t error_size)
+{
+	const char *step = "open the BPF object";
+	struct bpf_object *object;
+	int code;
+
+	libbpf_length = 0;
+	libbpf_words[0] = 0;
+	libbpf_set_print(keep_words);
+	object = bpf_object__open_file(path, NULL);
+	code = object ? try_object(object, &step) : -errno;
+	if (code)
+		snprintf(error, error_size, "%s: %s\n%s", step, strerror(-code), libbpf_words);
+	bpf_object__close(object);
+	return code;
 }
 
 int osmia_probe_map_type(int type)

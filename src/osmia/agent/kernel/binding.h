@@ -35,6 +35,10 @@ long osmia_capture_delete(struct osmia_capture *capture, const char *map, const 
  * negative errno. */
 int osmia_capture_ledger(struct osmia_capture *capture, uint64_t *counters);
 
+/* Load an object as it stands, attach each of its programs, take everything back. 0, or a negative
+ * errno and `error` as above. */
+int osmia_try_object(const char *path, char *error, size_t error_size);
+
 /* 1 if the kernel gives maps of this type, 0 if not, negative errno if that cannot be told. */
 int osmia_probe_map_type(int type);
 
