@@ -1,7 +1,7 @@
 """Build hook: compiles the BPF objects, the libbpf binding and the web UI into the package.
 
     bpf/*/*.bpf.c                    -> src/osmia/agent/kernel/<name>.<arch>.bpf.o   (clang, stripped of DWARF)
-    agent/kernel/binding.[ch]        -> src/osmia/agent/kernel/_bpf.abi3.so          (cffi, links libbpf)
+    agent/kernel/*.[ch]              -> src/osmia/agent/kernel/_bpf.abi3.so          (cffi, links libbpf)
     ui/                              -> src/osmia/web/                               (npm; skipped where already built)
 
 Each part can be left out by its absence on a machine that cannot build it: the wheel then works without that part
@@ -59,10 +59,12 @@ def compile_binding() -> None:
     from cffi import FFI
 
     ffi = FFI()
-    ffi.cdef((KERNEL / "binding.h").read_text())
+    for header in ("binding.h", "object.h"):
+        ffi.cdef((KERNEL / header).read_text())
     ffi.set_source(
         "_bpf",
-        (KERNEL / "binding.c").read_text(),
+        (KERNEL / "binding.c").read_text() + '\n#include "object.h"\n',
+        sources=[str(KERNEL / "object.c")],
         libraries=["bpf", "elf", "z"],
         include_dirs=[str(KERNEL), str(ROOT / "bpf")],
         extra_compile_args=["-O2", "-Wall", "-Wextra", "-Wno-unused-function", "-Wno-unused-parameter"],
