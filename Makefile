@@ -31,7 +31,7 @@ C_SOURCES := $(filter-out bpf/vmlinux.h,$(filter %.c %.h,$(BPF_SOURCES))) \
 	$(filter-out %/_bpf.c,$(NATIVE_SOURCES))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup clickhouse demo test test-python test-ui check check-python check-c check-ui check-docs bench docs lock clean
+.PHONY: help setup clickhouse helm demo test test-python test-ui check check-python check-c check-ui check-docs bench docs lock clean
 
 help: ## list these tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,7 +41,7 @@ setup: $(STAMPS)/package $(STAMPS)/ui ## make .venv with everything built: packa
 demo: setup ## a small Kubernetes with sample apps on this machine, watched live in the browser (root)
 	@$(BIN)/osmia demo $(ARGS)
 
-test: setup clickhouse ## all tests that this machine can run, Python then UI (ARGS= goes to pytest)
+test: setup clickhouse helm ## all tests that this machine can run, Python then UI (ARGS= goes to pytest)
 	@$(MAKE) --no-print-directory --keep-going test-python test-ui
 
 test-python:
@@ -75,6 +75,7 @@ bench: setup ## all benchmarks, or NAME=group.bench for one; writes bench/result
 
 docs: setup ## write the generated reference pages, build the documentation into site/
 	$(BIN)/python .ci/reference.py
+	$(BIN)/python .ci/manifest.py
 	$(BIN)/mkdocs build --strict
 
 lock: $(STAMPS)/venv ## resolve pyproject.toml anew into requirements.lock
@@ -119,6 +120,14 @@ clickhouse: | $(STAMPS)/venv
 	@test -e $(OSMIA_TEST_CLICKHOUSE_LIB) || \
 		npm install --silent --no-audit --no-fund --no-save --prefix $(VENV)/clickhouse $(CLICKHOUSE) || \
 		echo "osmia: no ClickHouse server for the tests; those that need it are skipped" >&2
+
+# The real helm, for the tests of the chart. Where it cannot be built they are skipped and say so, but not in CI.
+export OSMIA_TEST_HELM ?= $(CURDIR)/$(VENV)/helm/helm
+
+helm: | $(STAMPS)/venv
+	@test -x $(OSMIA_TEST_HELM) || { echo "osmia: building helm for the tests of the chart (about 90 s, once)" >&2; \
+		PYTHON=$(BIN)/python .ci/helm $(VENV)/helm >/dev/null; } || \
+		echo "osmia: no helm for the tests; those that need it are skipped" >&2
 
 # The editable install runs hatch_build.py, which compiles the BPF objects and the binding.
 $(STAMPS)/package: pyproject.toml hatch_build.py $(BPF_SOURCES) $(NATIVE_SOURCES) $(STAMPS)/requirements $(STAMPS)/ui

@@ -1,88 +1,122 @@
-"""The Helm chart and the manifest that the server hands out describe the same agent."""
+"""The Helm chart and the manifest that the server hands out describe the same agent; rendered by the real helm."""
 
 from __future__ import annotations
 
+import copy
 import json
-import re
-import shutil
-import subprocess
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 import yaml
 
-from osmia.server.api.install import manifest
+from tests.deploy.conftest import CHART, GIVEN, Helm, Object, find, handed_out, pod_of
 
-CHART = Path(__file__).parents[2] / "deploy/helm/osmia-agent"
-KUBERNETES = ("--kube-version", "1.30.0")
-GIVEN = {"server": "http://osmia.example:8460", "monitoringId": "m1", "key": "k1"}
+Render = Callable[..., list[Object]]
 
-
-def from_server() -> dict[str, Any]:
-    """Objects of the server's manifest by kind."""
-    text = manifest(server_url=GIVEN["server"], monitoring_id=GIVEN["monitoringId"], key=GIVEN["key"])
-    return {one["kind"]: one for one in yaml.safe_load_all(text)}
+HELMS_OWN = {"app.kubernetes.io/instance", "app.kubernetes.io/version", "app.kubernetes.io/managed-by"}
 
 
-def from_template(name: str) -> list[dict[str, Any]]:
-    """Objects of a template with its expressions blanked: enough to compare what they do not touch."""
-    text = (CHART / "templates" / name).read_text(encoding="utf-8")
-    text = re.sub(r"^\s*\{\{-?.*\}\}\s*$", "", text, flags=re.MULTILINE)
-    return list(yaml.safe_load_all(re.sub(r"\{\{.*?\}\}", "x", text)))
+def normal(objects: Iterable[Object]) -> dict[tuple[str, str], Object]:
+    """The objects by kind and name, without labels of helm's and without the namespace, which helm makes itself."""
+    return {
+        (one["kind"], one["metadata"]["name"]): _without_labels(copy.deepcopy(one))
+        for one in objects
+        if one["kind"] != "Namespace"
+    }
 
 
-def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """The real helm on this chart."""
-    if shutil.which("helm") is None:
-        pytest.skip("helm is not installed; the templates are still compared without it")
-    return subprocess.run(["helm", *arguments], capture_output=True, text=True, check=False)
+def _without_labels(value: Any) -> Any:  # noqa: ANN401 - any part of an object
+    if isinstance(value, dict):
+        return {key: _without_labels(part) for key, part in value.items() if key not in HELMS_OWN}
+    return [_without_labels(part) for part in value] if isinstance(value, list) else value
 
 
-def test_both_ask_for_the_same_rights() -> None:
-    """The ClusterRole of the chart is that of the manifest, rule for rule."""
-    (role,) = [one for one in from_template("access.yaml") if one["kind"] == "ClusterRole"]
+def test_chart_and_manifest_are_the_same_objects(render: Render) -> None:
+    """With its default values the chart makes, field for field, what the server hands out."""
+    chart, plain = normal(render()), normal(handed_out())
 
-    assert role["rules"] == from_server()["ClusterRole"]["rules"]
-
-
-def test_both_run_the_agent_with_the_same_privileges() -> None:
-    """Namespaces of the host, capabilities and a read-only root are the same."""
-    (chart,) = from_template("daemonset.yaml")
-    of_chart, of_server = (one["spec"]["template"]["spec"] for one in (chart, from_server()["DaemonSet"]))
-
-    assert [of_chart[key] for key in ("hostPID", "hostNetwork", "dnsPolicy")] == [
-        of_server[key] for key in ("hostPID", "hostNetwork", "dnsPolicy")
-    ]
-    (one,), (other,) = of_chart["containers"], of_server["containers"]
-    assert one["securityContext"] == other["securityContext"]
-    assert one["command"] == other["command"]
+    assert chart.keys() == plain.keys()
+    for key, one in plain.items():
+        assert chart[key] == one, key
 
 
 def test_the_defaults_keep_the_agent_within_a_core_and_a_gibibyte() -> None:
-    """Limits as promised, requests far below."""
+    """Limits as promised, requests far below; every value is known to the schema."""
     values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
 
-    assert values["resources"]["limits"] == {"cpu": "1", "memory": "1Gi"}
+    assert values["resources"] == {
+        "limits": {"cpu": "1", "memory": "1Gi"},
+        "requests": {"cpu": "100m", "memory": "128Mi"},
+    }
     assert set(values) <= set(json.loads((CHART / "values.schema.json").read_text())["properties"])
 
 
-def test_helm_renders_the_command_of_the_page() -> None:
-    """With the three values that the page fills in, the chart renders and carries them."""
-    settings = [part for name, value in GIVEN.items() for part in ("--set", f"{name}={value}")]
+def test_the_chart_carries_the_values_of_the_page(render: Render) -> None:
+    """Server, id and key arrive where the agent looks for them."""
+    objects = render()
 
-    result = helm("template", "osmia-agent", str(CHART), *KUBERNETES, "--namespace", "osmia", *settings)
-
-    objects = {one["kind"]: one for one in yaml.safe_load_all(result.stdout) if one}
-    assert result.returncode == 0, result.stderr
-    assert objects["Secret"]["stringData"] == {"monitoring-id": "m1", "key": "k1"}
-    (container,) = objects["DaemonSet"]["spec"]["template"]["spec"]["containers"]
+    (container,) = pod_of(objects)["containers"]
+    assert find(objects, "Secret")["stringData"] == {"monitoring-id": "m1", "key": "k1"}
     assert {"name": "OSMIA_AGENT_SERVER", "value": GIVEN["server"]} in container["env"]
 
 
-def test_helm_refuses_a_missing_key_with_the_place_to_find_it() -> None:
-    """A forgotten value stops the installation and says where it is."""
-    result = helm("template", "a", str(CHART), *KUBERNETES, "--set", "server=http://x", "--set", "monitoringId=m")
+def test_an_existing_secret_takes_the_place_of_id_and_key(render: Render) -> None:
+    """No Secret is made, and both values come from the one named."""
+    objects = render("existingSecret=mine")
 
-    assert result.returncode != 0
-    assert "key is on the cluster's page" in result.stderr
+    (container,) = pod_of(objects)["containers"]
+    sources = {one["valueFrom"]["secretKeyRef"]["name"] for one in container["env"] if "secretKeyRef" in str(one)}
+    assert not [one for one in objects if one["kind"] == "Secret"]
+    assert sources == {"mine"}
+
+
+def test_settings_become_environment(render: Render) -> None:
+    """A setting by its name on the command line is the agent's variable of that name."""
+    (container,) = pod_of(render("settings.log-json=true"))["containers"]
+
+    assert {"name": "OSMIA_AGENT_LOG_JSON", "value": "true"} in container["env"]
+
+
+def test_sys_admin_is_granted_only_for_the_run_time_of_bpf_programs(render: Render) -> None:
+    """The one feature that needs it has a value of its own, off by default."""
+    without, with_it = render(), render("bpfStatistics=true")
+
+    added = [pod_of(one)["containers"][0]["securityContext"]["capabilities"]["add"] for one in (without, with_it)]
+    assert "SYS_ADMIN" not in added[0]
+    assert added[1] == [*added[0], "SYS_ADMIN"]
+
+
+def test_two_releases_share_no_cluster_wide_name(render: Render) -> None:
+    """Everything is named after the release."""
+    names = {one["metadata"]["name"] for one in render(name="second")}
+
+    assert names == {"second"}
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (["server=http://x", "monitoringId=m"], "key is on the cluster's page"),
+        (["server=http://x", "key=k"], "monitoringId is on the cluster's page"),
+        (["server=ftp://x", "monitoringId=m", "key=k"], "server"),
+        (["server=http://x", "monitoringId=m", "key=k", "sever=1"], "sever"),
+    ],
+)
+def test_helm_refuses_what_cannot_work(helm: Helm, values: list[str], words: str) -> None:
+    """A forgotten, wrong or misspelt value stops the installation and is named."""
+    settings = [part for value in values for part in ("--set", value)]
+
+    done = helm("template", "a", str(CHART), "--kube-version", "1.30.0", *settings)
+
+    assert done.returncode != 0
+    assert words in done.stderr
+
+
+def test_helm_lint_finds_nothing(helm: Helm) -> None:
+    """`helm lint --strict` passes."""
+    settings = [part for key, value in GIVEN.items() for part in ("--set", f"{key}={value}")]
+
+    done = helm("lint", "--strict", str(CHART), *settings)
+
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 from importlib import resources
 
 from osmia import __version__
 
 __all__ = ["Install", "install_texts", "manifest"]
+
+_PLACE = re.compile(r'(")?@([A-Z_]+)@(?(1)")')
+"""A place for a value in the manifest; in quotes it becomes a JSON string, which is a YAML one, whatever it holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +48,5 @@ def install_texts(*, server_url: str, monitoring_id: str, key: str) -> Install:
 def manifest(*, server_url: str, monitoring_id: str, key: str) -> str:
     """Namespace, Secret, access rules and DaemonSet of the agent, as YAML for `kubectl apply`."""
     text = (resources.files("osmia.server.api") / "agent.yaml").read_text("utf-8")
-    for name, value in {
-        "@SERVER@": server_url,
-        "@MONITORING_ID@": monitoring_id,
-        "@KEY@": key,
-        "@VERSION@": __version__,
-    }.items():
-        text = text.replace(name, value)
-    return text
+    values = {"SERVER": server_url, "MONITORING_ID": monitoring_id, "KEY": key, "VERSION": __version__}
+    return _PLACE.sub(lambda match: values[match[2]] if match[1] is None else json.dumps(values[match[2]]), text)
