@@ -26,7 +26,12 @@ HTTP = Http1Parser()
         ),
         (b"GET http://u:p@h:8/x/1?k=v HTTP/1.1\r\n\r\n", "GET", "http://u:p@h:8/x/1?k=v", "/x/{id}?k", "h:8"),
         (b"GET http://h?k=v HTTP/1.1\r\n\r\n", "GET", "http://h?k=v", "/?k", "h"),
-        (b"BREW /pot HTTP/1.1\r\n\r\n", "BREW", "/pot", "/pot", ""),
+        (b"BREW /pot HTTP/1.1\r\n\r\n", "OTHER", "/pot", "/pot", ""),
+        (b"PROPFIND /dav HTTP/1.1\r\n\r\n", "PROPFIND", "/dav", "/dav", ""),
+        (b"CONNECT anna:pw@10.0.0.1:80 HTTP/1.1\r\n\r\n", "CONNECT", "anna:pw@10.0.0.1:80", "{ip}:80", "10.0.0.1:80"),
+        (b"CONNECT /secret HTTP/1.1\r\n\r\n", "CONNECT", "/secret", "{host}", ""),
+        (b"GET secret HTTP/1.1\r\n\r\n", "GET", "secret", "{target}", ""),
+        (b"GET ftp://u:p/w@h/x HTTP/1.1\r\n\r\n", "GET", "ftp://u:p/w@h/x", "/{email}/x", ""),
         (b"GET /a HTTP/1.1\nHost: bare-newlines\n\n", "GET", "/a", "/a", "bare-newlines"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from osmia.protocols.paths import target_template
+from osmia.protocols.paths import authority_template, target_template
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,21 @@ from osmia.protocols.paths import target_template
         "/%C3%BCber/caf%C3%A9",
         "/über",
         "/a-rather-long-slug-made-of-plain-words",
+        "/graphql",
+        "/twirp/shop.v1.CartService/AddItem",
+        "/grpc.health.v1.Health/Check",
+        "/xmlrpc.php",
+        "/phpmyadmin/index.php",
+        "/apis/apps/v1/namespaces/default/statefulsets",
+        "/i18n/en/k8s/utf8/sha256/x86/h264/ec2/s3",
+        "/password/reset/confirm",
+        "/users/me/password",
+        "/oauth2/token/introspect",
+        "/wp-login.php",
+        "/socket.io/",
+        "/kubernetes/dashboard/configmaps",
+        "/index.php/rhythms",
+        "/elasticsearch/_search",
     ],
 )
 def test_words_are_kept(target: str) -> None:
@@ -66,6 +81,35 @@ def test_words_are_kept(target: str) -> None:
         ("/day=monday/hour=3", "/day={id}/hour={id}"),
         ("/My%20Report%202024", "/My%20Report%20{id}"),
         ("/a#fragment", "/a"),
+        ("/reset/abcdefghijk", "/reset/{token}"),
+        ("/account/password-reset/swordfish/done", "/account/password-reset/{token}/done"),
+        ("/Verify/SwordFish", "/Verify/{token}"),
+        ("/invite/anna", "/invite/{token}"),
+        ("/api/v1/secrets/hunter", "/api/v1/secrets/{token}"),
+        ("/s/abcdefghijk", "/s/{hash}"),
+        ("/s/sbgzfvlqwx", "/s/{hash}"),
+        ("/s/xkqz-vbnw-lpqr", "/s/{hash}"),
+        ("/k/sk_live_4eC39HqLyjWDarjtT1zdP7dc", "/k/{hash}"),
+        ("/k/sk_test_swordfishes", "/k/{hash}"),
+        ("/k/AKIAIOSFODNN7EXAMPLE", "/k/{hash}"),
+        ("/k/ghp_abcdefghijabcdefghijabcdefghij", "/k/{hash}"),
+        ("/bot123456:ABC-DEF1234ghIkl-zyx57W2v1u123ew11/getMe", "/bot{id}:ABC-{hash}/getMe"),
+        ("/t/eyJhbGciOiJ.eyJzdWIiOiJ.sig", "/t/{hash}"),
+        ("/call/+49-170-1234567", "/call/+{id}"),
+        ("/call/%2B491701234567", "/call/{id}"),
+        ("/call/(030)%20123-456", "/call/({id}"),
+        ("/mail/anna%25252540example.com", "/mail/{email}"),
+        ("/mail/anna%2525252525252540example.com", "/mail/{hash}"),
+        ("/mail/anna@10.0.0.1", "/mail/{email}"),
+        ("/proxy/https://anna:pw@host/x", "/proxy/https://{email}/x"),
+        ("/x%3Bjsessionid=ABCDEF/y", "/x%3Bjsessionid={id}/y"),
+        ("/x;a=b;secret=c=d", "/x;a;secret"),
+        ("/users/user12", "/users/user{id}"),
+        ("/a1b2c3/d", "/{hash}/d"),
+        ("/x509certs", "/{hash}"),
+        ("/B2X4KPQ9ZZ", "/{hash}"),
+        ("/\u0661\u0662\u0663", "/{id}"),
+        ("/announce/%F0%9F%FFabc/12", "/announce/{hash}/{id}"),
     ],
 )
 def test_values_are_replaced(target: str, template: str) -> None:
@@ -83,6 +127,14 @@ def test_values_are_replaced(target: str, template: str) -> None:
         ("/?1699999999", "/?{id}"),
         ("/?ids[3]=1&ids%5B4%5D=2&filter[name]=x", "/?filter[name]&ids[]"),
         ("/?anna@example.com", "/?{email}"),
+        ("/?wsdl", "/?wsdl"),
+        ("/?red+shoes", "/?{id}"),
+        ("/?swordfishswordfish", "/?{id}"),
+        ("/?token=&password=a=b", "/?password&token"),
+        ("/?%7B%22key%22:%22secret%22%7D=1", "/?{id}"),
+        ("/?a/secret=1", "/?{id}"),
+        ("/?sbgzfvlqwx=1", "/?{hash}"),
+        ("/?%2525252525252541=1", "/?{id}"),
         ("/?a%26b=1", "/?{id}"),
         (
             "/?" + "&".join(f"n{chr(97 + i)}=1" for i in range(20)),
@@ -93,3 +145,21 @@ def test_values_are_replaced(target: str, template: str) -> None:
 def test_query_keeps_sorted_names_only(target: str, template: str) -> None:
     """Values go, names are sorted and named once, and names that are values go too."""
     assert target_template(target, is_truncated=False) == template
+
+
+@pytest.mark.parametrize(
+    ("authority", "template"),
+    [
+        ("db.example:5432", "db.example:5432"),
+        ("anna:pw@db.example:5432", "db.example:5432"),
+        ("10.0.0.1:443", "{ip}:443"),
+        ("[2001:db8::1]:443", "{ip}:443"),
+        ("ip-10-0-0-1.eu-west.example", "ip-{id}.eu-west.example"),
+        ("7f3c9a1b2d.tunnel.example:443", "{hash}.tunnel.example:443"),
+        ("a b", "{host}"),
+        ("/path?x", "{host}"),
+    ],
+)
+def test_authorities_keep_names_only(authority: str, template: str) -> None:
+    """A host's labels are judged as path segments are; user and password go."""
+    assert authority_template(authority) == template

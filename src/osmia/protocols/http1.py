@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from osmia.protocols.parser import CUT, MAX_SNIPPET_BYTES, UNKNOWN, UNRECOGNISED, ParsedRequest, ParsedResponse, text_of
-from osmia.protocols.paths import target_template
+from osmia.protocols.paths import authority_template, target_template
 
 __all__ = ["Http1Parser"]
 
@@ -14,14 +14,20 @@ _REQUEST_LINE = re.compile(rb"[\r\n]*([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ([^ \r\n
 _METHODS = frozenset([  # RFC 9110 and RFC 5789, then WebDAV and the caches' own
     "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "CONNECT", "TRACE",
     "PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH", "QUERY", "PURGE",
+    "ACL", "BASELINE-CONTROL", "BIND", "CHECKIN", "CHECKOUT", "LABEL", "LINK", "MERGE", "MKACTIVITY", "MKCALENDAR",
+    "MKREDIRECTREF", "MKWORKSPACE", "ORDERPATCH", "REBIND", "UNBIND", "UNCHECKOUT", "UNLINK", "UPDATE",
+    "UPDATEREDIRECTREF", "VERSION-CONTROL", "BAN", "M-SEARCH", "NOTIFY", "SOURCE", "SUBSCRIBE", "UNSUBSCRIBE",
 ])
 # fmt: on
 _STATUS_LINE = re.compile(rb"HTTP/1\.\d ([1-5]\d\d)(?=[ \r\n]|$)")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)(.*)", re.DOTALL)
 _HOST = re.compile(rb"\nhost:[ \t]*([^\r\n]*?)[ \t]*\r?\n", re.IGNORECASE)
+_HOST_NAME = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[\w.\-]+)(?::\d{0,5})?")
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 _LENGTH = re.compile(rb"\ncontent-length:[ \t]*(\d{1,18})[ \t]*(?=\r?\n)", re.IGNORECASE)
 _CODING = re.compile(rb"\ntransfer-encoding:", re.IGNORECASE)
+_NO_PATH = "{target}"
+_OTHER_METHOD = "OTHER"
 _FIRST_SERVER_ERROR = 500
 _SWITCHING = 101
 _FIRST_FINAL = 200
@@ -38,6 +44,8 @@ class Http1Parser:
         if line is None or not _is_plausible(line, snippet):
             return ParsedRequest(UNKNOWN, "", UNRECOGNISED)
         method = line[1].decode("ascii")
+        if method not in _METHODS:  # anything may stand here, and every method is a row of its own
+            method = _OTHER_METHOD
         target = text_of(line[2])
         # Without the version the cut may have split the target, unless a space follows it.
         is_target_cut = line[3] is None and line.end() == len(snippet)
@@ -81,18 +89,24 @@ def _is_plausible(line: re.Match[bytes], snippet: bytes) -> bool:
 def _host_and_template(method: str, target: str, *, is_truncated: bool) -> tuple[str, str]:
     """Host named by the target itself (empty if it names none) and the template, per form of RFC 9112 section 3.2."""
     if method == "CONNECT":
-        authority = CUT if is_truncated else target.rpartition("@")[2]
-        return "" if is_truncated else authority, authority
+        return ("", CUT) if is_truncated else (_host(target), authority_template(target))
     if target == "*":
         return "", target
     absolute = _ABSOLUTE.fullmatch(target)
     if absolute is None:
-        return "", target_template(target, is_truncated=is_truncated)
-    host = absolute[1].rpartition("@")[2]
+        is_path = target.startswith(("/", "?"))
+        return "", target_template(target, is_truncated=is_truncated) if is_path else _NO_PATH
+    host = _host(absolute[1])
     if is_truncated and not absolute[2]:
         return "", f"/{CUT}"
     path = absolute[2] if absolute[2].startswith("/") else "/" + absolute[2]
     return host, target_template(path, is_truncated=is_truncated)
+
+
+def _host(authority: str) -> str:
+    """Host and port without what stands before an `@`; empty if it is no name or address."""
+    host = authority.rpartition("@")[2]
+    return host if _HOST_NAME.fullmatch(host) else ""
 
 
 def _host_field(snippet: bytes) -> str:

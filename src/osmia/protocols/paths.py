@@ -1,42 +1,51 @@
 """Templates of HTTP targets: which parts of a path or query are values, and what stands for them.
 
-`/users/42/orders/7f3c…?page=2&q=shoes` becomes `/users/{id}/orders/{hash}?page&q`. The rules lean to replacing:
-a word taken for a value merges two endpoints, a value taken for a word leaks it and makes a new endpoint each time.
-
-A segment is judged as a whole first (UUID, date, e-mail address, number), then piece by piece between separators
-(`order-1234.pdf` becomes `order-{id}.pdf`). Opaque tokens are known by how often letter case and digits alternate:
-in random base64 about 0.6 times a character, in camelCase words at most 0.35 times.
+`/users/42/orders/7f3c…?page=2&q=shoes` becomes `/users/{id}/orders/{hash}?page&q`. Each segment is judged by
+`words.py`; beyond that, what follows a word like `reset` or `invite` is a token whatever it looks like, unless it is
+a word that such routes go on with (`/password/reset/confirm`). Of a query only the names stay; one without a value
+is taken for a value itself unless it is short and plain (`?wsdl`, and `?anna` too).
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from urllib.parse import quote, unquote
 
 from osmia.protocols.parser import CUT
+from osmia.protocols.words import is_word, word_template
 
-__all__ = ["target_template"]
+__all__ = ["authority_template", "target_template"]
 
 _MAX_QUERY_NAMES = 16
-_MAX_WORD = 48
-_PLAIN = re.compile(r"(?:/|[A-Za-z_\-!~]{1,15}(?![A-Za-z_\-!~]))*")
-_WHOLE = re.compile(
-    r"""(?P<uuid>\{?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\}?)
-      | (?P<date>\d{4}-[01]\d(?:-[0-3]\d(?:[T_ ][\d:.,\-]+(?:Z|[+-]\d\d:?\d\d)?)?)?)
-      | (?P<email>[^@]+@[a-z\[].*)
-      | (?P<version>v\d{1,3}(?:\.\d{1,3})*(?:(?:alpha|beta|rc)\d{0,2})?|\d\.\d)
-      | (?P<id>[+-]?\d+(?:[.,:]-?\d+)*)
-      | (?P<hash>0x[0-9a-f]+)
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
-_SEPARATORS = re.compile(r"([^A-Za-z0-9\x80-\U0010ffff]+)")
-_HEX = re.compile(r"(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{7,}|[0-9a-f]{16,}", re.IGNORECASE)
-_NUMBERED = re.compile(r"([^\d]+)\d{4,}")
-_REPEATED = re.compile(r"\{(id|hash)\}(?:[^A-Za-z0-9{}]+\{\1\})+")
-_RUN = re.compile(r"[a-z]+|[A-Z]+|[0-9]+|[^A-Za-z0-9]+")
-_QUOTED = re.compile(r"'[^']*'?")
+_MAX_BARE_NAME = 12
+_MOST_ENCODED = 5
+_PLAIN = re.compile(r"(?:/|[A-Za-z_\-!~]{1,7}(?![A-Za-z_\-!~]))*")
 _INDEX = re.compile(r"\[[^\]]*\d[^\]]*\]")
+_QUERY_NAME = re.compile(r"[\w.\-\[\]$:@!*'()~+ ]+")
+_BARE_NAME = re.compile(r"[A-Za-z_\-]+")
+_HOST_AND_PORT = re.compile(r"(\[[0-9a-fA-F:.%]+\]|[\w.\-]+)(:\d{1,5})?")
+_ADDRESS = re.compile(r"\[|[\d.]+$")
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+# fmt: off
+_BEFORE_TOKENS = frozenset([
+    "activate", "activation", "apikey", "apikeys", "bearer", "confirm", "confirmation", "credential", "credentials",
+    "invitation", "invitations", "invite", "invites", "jwt", "magic", "magiclink", "otp", "passcode", "passwd",
+    "password", "passwords", "pwd", "recover", "recovery", "reset", "secret", "secrets", "token", "tokens", "unlock",
+    "unsubscribe", "verification", "verify",
+])
+_NOT_TOKENS = frozenset([
+    "account", "accounts", "all", "api", "app", "apps", "auth", "authorize", "callback", "cancel", "change", "check",
+    "code", "codes", "complete", "confirm", "confirmation", "create", "current", "data", "delete", "details", "device",
+    "done", "edit", "email", "emails", "exchange", "expired", "failed", "failure", "forgot", "generate", "health",
+    "history", "info", "introspect", "introspection", "invalid", "key", "keys", "link", "links", "list", "login",
+    "logout", "me", "metadata", "mobile", "new", "password", "passwords", "phone", "policy", "preview", "reject",
+    "refresh", "remove", "renew", "request", "requests", "required", "resend", "reset", "revoke", "rotate", "rules",
+    "search", "send", "sent", "settings", "set", "setup", "sms", "start", "status", "submit", "success", "token",
+    "tokens", "unlock", "update", "user", "users", "validate", "verify", "verification",
+])
+# fmt: on
+_ANY_BEFORE_TOKENS = re.compile("|".join(sorted(_BEFORE_TOKENS)), re.IGNORECASE)
 
 
 def target_template(target: str, *, is_truncated: bool) -> str:
@@ -51,12 +60,37 @@ def target_template(target: str, *, is_truncated: bool) -> str:
     return f"{_path_template(whole)}/{CUT}"
 
 
+def authority_template(authority: str) -> str:
+    """The template of a host and port, without what stands before an `@`; `{host}` if it is not one."""
+    found = _HOST_AND_PORT.fullmatch(authority.rpartition("@")[2])
+    if found is None:
+        return "{host}"
+    host = "{ip}" if _ADDRESS.match(found[1]) else ".".join([word_template(label) for label in found[1].split(".")])
+    return host + (found[2] or "")
+
+
 def _path_template(path: str) -> str:
-    if _PLAIN.fullmatch(path):
-        return path
-    return "/".join([segment if not segment else _segment(segment) for segment in path.split("/")])
+    if not _ANY_BEFORE_TOKENS.search(path):
+        if _PLAIN.fullmatch(path):
+            return path
+        return "/".join([segment and _segment(segment) for segment in path.split("/")])
+    templates: list[str] = []
+    is_token_due = False
+    for segment in path.split("/"):
+        low = segment.lower()
+        templates.append("{token}" if is_token_due and segment and low not in _NOT_TOKENS else _segment(segment))
+        is_token_due = _announces_token(low)
+    return "/".join(templates)
 
 
+def _announces_token(segment: str) -> bool:
+    """`reset`, and also `password-reset`, `reset_password`, `magic-link`."""
+    if segment in _BEFORE_TOKENS:
+        return True
+    return ("-" in segment or "_" in segment) and not _BEFORE_TOKENS.isdisjoint(re.split("[-_]", segment))
+
+
+@functools.lru_cache(maxsize=2048)
 def _segment(segment: str) -> str:
     """One path segment: its matrix parameters lose their values, percent-encoding is looked through."""
     name, *parameters = segment.split(";")
@@ -68,54 +102,21 @@ def _segment(segment: str) -> str:
 
 def _decoded(word: str) -> str:
     if "%" not in word:
-        return _word(word)
-    # Twice, because a value that was encoded twice is still a value.
-    plain = unquote(unquote(word))
-    template = _word(plain)
+        return word_template(word)
+    plain = _unquoted(word)
+    if plain is None or "\ufffd" in plain:  # bytes that are no text
+        return "{hash}"
+    template = word_template(plain)
     return word if template == plain else quote(template, safe="{}@:!$&'()*+,=~[]")
 
 
-def _word(word: str) -> str:
-    """A word with its values replaced: a placeholder, a mixture, or the word as it is."""
-    whole = _WHOLE.fullmatch(word)
-    if whole:
-        kind = whole.lastgroup
-        return word if kind == "version" else f"{{{kind}}}"
-    if "'" in word:  # OData: Users('anna')
-        return _QUOTED.sub("{id}", word)
-    name, equals, value = word.partition("=")
-    if equals and value.strip("="):  # Hive partitions: day=monday
-        return f"{_pieces(name)}={{id}}"
-    if _is_opaque(_SEPARATORS.sub("", word), shortest=16, share=0.4):
-        return "{hash}"
-    return _pieces(word)
-
-
-def _pieces(word: str) -> str:
-    template = "".join([_piece(piece) for piece in _SEPARATORS.split(word)])
-    return _REPEATED.sub(r"{\1}", template) if "}" in template else template
-
-
-def _piece(piece: str) -> str:
-    if piece.isalpha() and len(piece) <= _MAX_WORD:
-        return "{hash}" if _is_opaque(piece, shortest=16, share=0.4) else piece
-    if piece.isdigit():
-        return "{id}"
-    if len(piece) > _MAX_WORD or _HEX.fullmatch(piece) or _is_mixed(piece):
-        return "{hash}"
-    numbered = _NUMBERED.fullmatch(piece)
-    return f"{numbered[1]}{{id}}" if numbered else piece
-
-
-def _is_mixed(piece: str) -> bool:
-    """Letters and at least three digits, alternating: base36, ULID, nanoid, key prefixes."""
-    runs = _RUN.findall(piece)
-    digits = sum(len(run) for run in runs if run.isdigit())
-    return len(piece) >= 8 and digits >= 3 and len(runs) >= 4  # noqa: PLR2004 - the rule, told above
-
-
-def _is_opaque(word: str, *, shortest: int, share: float) -> bool:
-    return len(word) >= shortest and len(_RUN.findall(word)) - 1 >= share * len(word)
+def _unquoted(word: str) -> str | None:
+    """The word decoded as often as it was encoded, since a value that was encoded twice is still a value."""
+    for _ in range(_MOST_ENCODED):
+        if not _ESCAPE.search(word):
+            return word
+        word = unquote(word)
+    return None
 
 
 def _query_template(query: str, *, is_truncated: bool) -> str:
@@ -130,9 +131,21 @@ def _query_template(query: str, *, is_truncated: bool) -> str:
 
 
 def _query_name(field: str) -> str:
-    name = unquote(unquote(field.partition("=")[0]))
-    if not name.isprintable() or any(mark in name for mark in "&=?#"):
+    name, equals, _ = field.partition("=")
+    return _name(name) if equals else _bare_name(name)
+
+
+@functools.lru_cache(maxsize=2048)
+def _name(name: str) -> str:
+    plain = _unquoted(name)
+    if plain is None or not _QUERY_NAME.fullmatch(plain) or not plain.isprintable():
         return "{id}"
-    if name.isalpha() and len(name) < 16:  # noqa: PLR2004 - as in _PLAIN
-        return name
-    return _word(_INDEX.sub("[]", name).replace(" ", "+"))
+    return word_template(_INDEX.sub("[]", plain).replace(" ", "+"))
+
+
+def _bare_name(name: str) -> str:
+    """A name without `=` is a flag (`?wsdl`) or the whole search (`?4711`, `?red+shoes`)."""
+    if len(name) <= _MAX_BARE_NAME and _BARE_NAME.fullmatch(name):
+        return name if is_word(name) else "{id}"
+    template = word_template(_unquoted(name) or "")
+    return template if template.startswith("{") and template.endswith("}") else "{id}"
