@@ -43,6 +43,7 @@ enum bpf_map_type {
 /* Helpers whose presence is asked for with bpf_core_enum_value_exists. */
 enum bpf_func_id {
 	BPF_FUNC_get_current_task_btf = 158, /* Linux 5.11 */
+	BPF_FUNC_for_each_map_elem = 164,    /* Linux 5.13 */
 };
 
 enum {
@@ -53,6 +54,8 @@ enum {
 enum {
 	BPF_RB_NO_WAKEUP = 1
 };
+
+struct bpf_map;
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -117,13 +120,39 @@ struct sock {
 	__u8 sk_shutdown;
 };
 
+struct inet_connection_sock {
+	struct {
+		__u32 lrcvtime;
+	} icsk_ack;
+};
+
 struct tcp_sock {
 	__u32 copied_seq;
 	__u32 write_seq;
 	__u32 rcv_nxt;
+	__u32 lsndtime;
+};
+
+struct sockaddr_un {
+	char sun_path[108];
+};
+
+struct unix_address {
+	int len;
+	struct sockaddr_un name[0];
+};
+
+struct unix_sock {
+	struct unix_address *addr;
+	struct sock *peer;
+};
+
+struct inode {
+	unsigned long i_ino;
 };
 
 struct file {
+	struct inode *f_inode;
 	void *private_data;
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause */
 /*
- * From a file descriptor of the current task to its TCP socket.
+ * From a file descriptor of the current task to its socket.
  *
  * Walking current->files finds sockets that existed before us and those that came by dup, fork or
  * SCM_RIGHTS, in every network namespace, with no map of descriptors to keep. The pointer found is
@@ -9,11 +9,21 @@
 #ifndef OSMIA_SOCKET_H
 #define OSMIA_SOCKET_H
 
+#define AF_UNIX	      1
 #define AF_INET	      2
 #define AF_INET6      10
 #define SOCK_STREAM   1
+#define SOCK_DGRAM    2
 #define RCV_SHUTDOWN  1
 #define SEND_SHUTDOWN 2
+
+#define SOCKET_HEAD 40 /* of struct socket: type, file and sk lie within */
+
+struct descriptor {
+	struct sock *sk; /* NULL: not a socket */
+	struct file *file;
+	__u16 type;
+};
 
 /*
  * The file behind a descriptor. Where the current task is a typed pointer its fields are plain
@@ -39,26 +49,34 @@ static __always_inline struct file *file_of(__u32 fd)
 	return file;
 }
 
-/* The stream socket behind a descriptor of the current task, or NULL. */
-static __always_inline struct sock *stream_socket_of(__u32 fd)
+/* The socket behind a descriptor of the current task. */
+static __always_inline struct descriptor descriptor_of(__u32 fd)
 {
 	struct file *file = file_of(fd);
-	struct socket *socket;
+	struct descriptor found = { .file = file };
+	__u8 head[SOCKET_HEAD];
+	void *socket;
 
 	if (!file)
-		return 0;
+		return found;
 	socket = BPF_CORE_READ(file, private_data);
+	if (!socket || bpf_probe_read_kernel(head, sizeof(head), socket))
+		return found;
 	/* Only a socket points back at its file. */
-	if (!socket || BPF_CORE_READ(socket, file) != file ||
-	    BPF_CORE_READ(socket, type) != SOCK_STREAM)
-		return 0;
-	return BPF_CORE_READ(socket, sk);
+	if (*(struct file **)(head + bpf_core_field_offset(struct socket, file)) != file)
+		return found;
+	found.type = *(__u16 *)(head + bpf_core_field_offset(struct socket, type));
+	found.sk = *(struct sock **)(head + bpf_core_field_offset(struct socket, sk));
+	return found;
 }
 
-static __always_inline bool is_tcp(struct sock *sk)
+static __always_inline __u16 family_of(struct sock *sk)
 {
-	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	return BPF_CORE_READ(sk, __sk_common.skc_family);
+}
 
+static __always_inline bool is_internet(__u16 family)
+{
 	return family == AF_INET || family == AF_INET6;
 }
 
@@ -70,10 +88,10 @@ static __always_inline void map_ipv4(__u8 *into, __be32 address)
 	__builtin_memcpy(into + 12, &address, 4);
 }
 
-/* Both addresses, ports and the network namespace of a socket. */
+/* Both addresses, ports and the network namespace of an internet socket. */
 static __always_inline void read_addresses(struct osmia_event *event, struct sock *sk)
 {
-	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET) {
+	if (family_of(sk) == AF_INET) {
 		map_ipv4(event->local_ip, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
 		map_ipv4(event->remote_ip, BPF_CORE_READ(sk, __sk_common.skc_daddr));
 	} else {
@@ -84,6 +102,29 @@ static __always_inline void read_addresses(struct osmia_event *event, struct soc
 	event->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
 	event->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
 	event->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+}
+
+#define UNIX_PATH_KEPT 32
+
+/* The end of the server's path of an AF_UNIX connection, over both addresses. The accepted end
+ * shares its address with the listening socket; clients mostly have none. */
+static __always_inline void read_unix_path(struct osmia_event *event, struct sock *sk)
+{
+	struct unix_sock *end = event->role == OSMIA_SERVER ? (void *)sk : (void *)event->peer;
+	struct unix_address *address = BPF_CORE_READ(end, addr);
+	__s32 length = BPF_CORE_READ(address, len) - 2; /* without the family */
+	const char *path =
+		(const char *)address + bpf_core_field_offset(struct unix_address, name) + 2;
+	__u64 size;
+
+	if (!address || length <= 0)
+		return;
+	if (length > UNIX_PATH_KEPT)
+		path += length - UNIX_PATH_KEPT;
+	size = length < UNIX_PATH_KEPT ? length : UNIX_PATH_KEPT;
+	asm volatile("" : "+r"(size));
+	if (size <= UNIX_PATH_KEPT)
+		bpf_probe_read_kernel(event->local_ip, size, path);
 }
 
 /* Bytes that the application has handed to TCP so far, modulo 2^32; exact for every system call
@@ -97,6 +138,16 @@ static __always_inline __u32 bytes_written(struct sock *sk)
 static __always_inline __u32 bytes_read(struct sock *sk)
 {
 	return BPF_CORE_READ((struct tcp_sock *)sk, copied_seq);
+}
+
+/* Jiffies since TCP last sent (a server) or received (a client) data on this socket. */
+static __always_inline __u32 jiffies_since_data(struct sock *sk, bool is_client)
+{
+	__u32 now = bpf_jiffies64();
+
+	if (is_client)
+		return now - BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_ack.lrcvtime);
+	return now - BPF_CORE_READ((struct tcp_sock *)sk, lsndtime);
 }
 
 #endif

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause */
 /*
- * System calls that carry bytes to or from a socket, as one buffer each.
+ * System calls that carry bytes to or from a socket, as buffers.
  *
  * The numbers differ between architectures, hence the two tables. The arguments are read from the
  * registers saved at entry; at exit they are still there, so receives need no memory between their
- * two ends.
+ * two ends. sendfile and splice need no entry: what they move begins no message, and sizes come
+ * from the stream positions of the socket (lib/socket.h).
  */
 #ifndef OSMIA_SYSCALL_H
 #define OSMIA_SYSCALL_H
@@ -18,6 +19,9 @@
 #define SYS_RECVFROM		 45
 #define SYS_SENDMSG		 46
 #define SYS_RECVMSG		 47
+#define SYS_RECVMMSG		 299
+#define SYS_SENDMMSG		 307
+#define SYS_IO_URING_ENTER	 426
 #define syscall_number(regs)	 ((regs)->orig_ax)
 #define syscall_is_foreign(regs) ((regs)->cs != 0x33) /* 32-bit tasks use other numbers */
 #define argument_1(regs)	 ((regs)->di)
@@ -33,6 +37,9 @@
 #define SYS_RECVFROM		 207
 #define SYS_SENDMSG		 211
 #define SYS_RECVMSG		 212
+#define SYS_RECVMMSG		 243
+#define SYS_SENDMMSG		 269
+#define SYS_IO_URING_ENTER	 426
 #define syscall_number(regs)	 ((regs)->syscallno)
 #define syscall_is_foreign(regs) ((regs)->user_regs.pstate & 0x10)
 #define argument_1(regs)	 ((regs)->orig_x0)
@@ -43,52 +50,94 @@
 #error "unknown target architecture"
 #endif
 
-#define MSG_PEEK  2
-#define IOVEC_MAX 8
+#define MSG_PEEK     2
+#define SEGMENTS_MAX 8 /* of one call; what lies beyond is moved unseen */
+#define MESSAGES_MAX 4 /* of sendmmsg and recvmmsg */
 
 struct iovec {
 	const char *base;
 	__u64 length;
 };
 
+/* struct user_msghdr of 64-bit tasks, then of struct mmsghdr the length. */
+struct message {
+	__u64 name[2];
+	const struct iovec *vector;
+	__u64 count;
+	__u64 control[3];
+	__u32 length;
+	__u32 padding;
+};
+
 /* One buffer on its way through a socket. `length` is what is contiguous at `data`, `total` what is
- * moved in all. */
+ * moved in all, and `tail_length` what is contiguous before `tail_end`, where it ends. */
 struct buffer {
 	const char *data;
 	__u64 length;
 	__u64 total;
+	const char *tail_end;
+	__u64 tail_length;
+	const struct iovec *vector; /* NULL if there is one segment */
+	__u32 segments;
 	__u32 fd;
+	__u32 beside; /* bytes that the same call sent before or received after this buffer */
 	bool is_send;
 };
 
-/* First segment and summed length of up to IOVEC_MAX segments of an iovec array in user memory. */
-static __always_inline int read_iovec(struct buffer *buffer, const void *vector, __u64 count)
+static __always_inline void begin_buffer(struct buffer *buffer, __u32 fd, bool is_send)
 {
-	struct iovec segments[IOVEC_MAX] = {};
-	__u32 size = (count < IOVEC_MAX ? count : IOVEC_MAX) * sizeof(struct iovec);
+	buffer->vector = 0;
+	buffer->fd = fd;
+	buffer->beside = 0;
+	buffer->is_send = is_send;
+	buffer->data = buffer->tail_end = 0;
+	buffer->length = buffer->tail_length = 0;
+}
+
+static __always_inline void one_segment(struct buffer *buffer, const void *data, __u64 length)
+{
+	buffer->data = data;
+	buffer->length = buffer->total = buffer->tail_length = length;
+	buffer->tail_end = buffer->data + length;
+}
+
+/* An iovec array in user memory of which `limit` bytes are moved. */
+static __always_inline int read_iovec(struct buffer *buffer, const struct iovec *vector,
+				      __u64 count, __u64 limit)
+{
+	struct iovec segments[SEGMENTS_MAX] = {};
+	__u32 size = (count < SEGMENTS_MAX ? count : SEGMENTS_MAX) * sizeof(struct iovec);
+	__u64 rest = limit;
 
 	if (!count || bpf_probe_read_user(segments, size & 0xff, vector))
 		return -1;
-	buffer->data = segments[0].base;
-	buffer->length = segments[0].length;
-	buffer->total = 0;
 #pragma unroll
-	for (int i = 0; i < IOVEC_MAX; i++)
-		buffer->total += segments[i].length;
+	for (int i = 0; i < SEGMENTS_MAX; i++) {
+		__u64 length = segments[i].length < rest ? segments[i].length : rest;
+
+		if (!length)
+			continue;
+		if (rest == limit) {
+			buffer->data = segments[i].base;
+			buffer->length = length;
+		}
+		buffer->tail_end = segments[i].base + length;
+		buffer->tail_length = length;
+		rest -= length;
+	}
+	buffer->total = limit - rest;
+	buffer->vector = count > 1 ? vector : 0;
+	buffer->segments = count < SEGMENTS_MAX ? count : SEGMENTS_MAX;
 	return 0;
 }
 
-/* struct user_msghdr of 64-bit tasks: msg_iov at 16, msg_iovlen at 24. */
-static __always_inline int read_message_header(struct buffer *buffer, const void *header)
+static __always_inline int read_message(struct buffer *buffer, const void *header, __u64 limit)
 {
-	struct {
-		const void *vector;
-		__u64 count;
-	} fields;
+	struct message message;
 
-	if (bpf_probe_read_user(&fields, sizeof(fields), header + 16))
+	if (bpf_probe_read_user(&message, __builtin_offsetof(struct message, control), header))
 		return -1;
-	return read_iovec(buffer, fields.vector, fields.count);
+	return read_iovec(buffer, message.vector, message.count, limit);
 }
 
 #endif

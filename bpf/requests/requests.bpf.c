@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
 /*
- * Every request of every process on this machine: matched to its response, timed, counted,
- * reported.
+ * Every request of every process on this machine: matched to its response, timed, reported.
  *
  * A buffer's first bytes (and, for PostgreSQL, its last six) tell whether it begins a request or
- * answers one. Only then is the descriptor resolved to its socket, the state of that connection
- * found, and something done; all other traffic costs one or two small reads. Counters and histogram
- * live in maps and stay exact when the ring is full. The kernel copies and bounds; user space
- * parses (src/osmia/protocols).
+ * answers one (meaning.h). Only then is the descriptor resolved to its socket, the state of that
+ * connection found (state.h), and something done; all other traffic costs one or two small reads.
+ * A matched request is reported as an event or counted (report.h). Connections that pipeline are
+ * followed byte by byte (follow.h). The kernel copies and bounds; user space parses
+ * (src/osmia/protocols).
  *
  * Both ends of a call on one host give two events, one per role.
  */
@@ -26,230 +26,26 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* Knobs, set before load. */
 const volatile __u32 ignored_pid = 0; /* the agent's own process */
 
-enum phase {
-	PHASE_IDLE = 0,
-	PHASE_REQUESTED = 1,
-	PHASE_RESPONDING = 2,
-};
-
-/* What we remember of one connection; the event is filled in place and sent from here. */
-struct connection {
-	__u32 request_position;	 /* stream position where the request began */
-	__u32 response_position; /* ... and the response */
-	__u32 phase;
-	__u32 reserved;
-	struct osmia_event event;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__type(key, __u64); /* struct sock * */
-	__type(value, struct connection);
-} connections SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__type(key, __u64); /* hash of struct osmia_edge_key */
-	__type(value, struct osmia_edge);
-} edges SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 131072);
-	__type(key, struct osmia_bucket);
-	__type(value, __u64);
-} histogram SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct osmia_ledger);
-} ledger SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 8 * 1024 * 1024);
-} events SEC(".maps");
-
-/* The initial value of a connection: too large for the stack. */
-static struct connection blank;
-
-#define COUNT(field)                                                                 \
-	do {                                                                         \
-		__u32 zero_ = 0;                                                     \
-		struct osmia_ledger *ledger_ = bpf_map_lookup_elem(&ledger, &zero_); \
-		if (ledger_)                                                         \
-			ledger_->field++;                                            \
-	} while (0)
-
-#define ADD(target, amount) __sync_fetch_and_add(&(target), (amount))
-
-/* ---- what a buffer is
- * ------------------------------------------------------------------------------------------ */
-
-enum meaning {
-	MEANS_NOTHING = 0,
-	MEANS_UNREADABLE,
-	MEANS_HTTP_REQUEST,
-	MEANS_HTTP_RESPONSE,
-	MEANS_POSTGRES_STARTUP,
-	MEANS_POSTGRES_REQUEST, /* surely */
-	MEANS_POSTGRES_MESSAGE, /* of either side, if the connection is known to be PostgreSQL */
-	MEANS_POSTGRES_READY,
-};
-
-#define WORD(a, b, c, d) ((__u32)(a) | (__u32)(b) << 8 | (__u32)(c) << 16 | (__u32)(d) << 24)
-#define HEAD_SIZE	 16
-#define READY_SIZE	 6
-
-static __always_inline bool is_http_method(__u32 word)
-{
-	switch (word) {
-	case WORD('G', 'E', 'T', ' '):
-	case WORD('P', 'O', 'S', 'T'):
-	case WORD('P', 'U', 'T', ' '):
-	case WORD('H', 'E', 'A', 'D'):
-	case WORD('D', 'E', 'L', 'E'):
-	case WORD('P', 'A', 'T', 'C'):
-	case WORD('O', 'P', 'T', 'I'):
-	case WORD('C', 'O', 'N', 'N'):
-	case WORD('T', 'R', 'A', 'C'):
-		return true;
-	default:
-		return false;
-	}
-}
-
-static __always_inline __u32 big_endian_32(const __u8 *at)
-{
-	return (__u32)at[0] << 24 | (__u32)at[1] << 16 | (__u32)at[2] << 8 | at[3];
-}
-
-/* Bytes `5a 00 00 00 05 x` at the end: ReadyForQuery, the last word of every PostgreSQL answer. */
-static __always_inline bool ends_with_ready(const __u8 *tail)
-{
-	return tail[0] == 'Z' && big_endian_32(tail + 1) == 5 &&
-	       (tail[5] == 'I' || tail[5] == 'T' || tail[5] == 'E');
-}
-
-/* Sync (S) or Flush (H) as the last message: how extended-protocol clients end what they send. */
-static __always_inline bool ends_with_sync(const __u8 *tail)
-{
-	return (tail[1] == 'S' || tail[1] == 'H') && big_endian_32(tail + 2) == 4;
-}
-
-/* Types of messages that may come first in a buffer; most letters serve both sides. */
-static __always_inline bool is_message_type(__u8 type)
-{
-	return (type >= 'A' && type <= 'Z') || (type >= '1' && type <= '3') || type == 't' ||
-	       type == 'n' || type == 's' || type == 'd' || type == 'c';
-}
-
-/* https://www.postgresql.org/docs/current/protocol-message-formats.html */
-static __always_inline enum meaning postgres_meaning(const __u8 *head, const __u8 *tail,
-						     __u64 total)
-{
-	__u32 length = big_endian_32(head + 1);
-
-	if (big_endian_32(head) == total && big_endian_32(head + 4) == 0x00030000)
-		return MEANS_POSTGRES_STARTUP;
-	if (ends_with_ready(tail))
-		return MEANS_POSTGRES_READY;
-	if (length < 4 || length > 0x3fffffff)
-		return MEANS_NOTHING;
-	if (head[0] == 'Q' && length + 1 == total && head[5])
-		return MEANS_POSTGRES_REQUEST;
-	if ((head[0] == 'P' || head[0] == 'B') && ends_with_sync(tail))
-		return MEANS_POSTGRES_REQUEST;
-	return is_message_type(head[0]) ? MEANS_POSTGRES_MESSAGE : MEANS_NOTHING;
-}
-
-static __always_inline enum meaning meaning_of(const struct buffer *buffer)
-{
-	__u8 head[HEAD_SIZE] = {}, tail[READY_SIZE] = {};
-	__u32 size = buffer->length < HEAD_SIZE ? buffer->length : HEAD_SIZE, word;
-
-	if (buffer->length < READY_SIZE)
-		return MEANS_NOTHING;
-	/* Memory that is not mapped in yet (a file's, say) cannot be read here. */
-	if (bpf_probe_read_user(head, size & (2 * HEAD_SIZE - 1), buffer->data))
-		return MEANS_UNREADABLE;
-	__builtin_memcpy(&word, head, 4);
-	if (is_http_method(word))
-		return MEANS_HTTP_REQUEST;
-	if (word == WORD('H', 'T', 'T', 'P'))
-		return head[4] == '/' && head[5] == '1' ? MEANS_HTTP_RESPONSE : MEANS_NOTHING;
-	if (bpf_probe_read_user(tail, sizeof(tail), buffer->data + buffer->length - sizeof(tail)))
-		return MEANS_NOTHING;
-	return postgres_meaning(head, tail, buffer->total);
-}
+#include "requests/meaning.h"
+#include "requests/state.h"
+#include "requests/report.h"
+#include "requests/follow.h"
 
 static __always_inline bool is_ignored(void)
 {
 	return ignored_pid && bpf_get_current_pid_tgid() >> 32 == ignored_pid;
 }
 
-/* ---- whose it is
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- connections ---- */
 
-static __always_inline void fill_key(struct osmia_edge_key *key, const struct osmia_event *event)
+static __always_inline struct connection *remember(const struct descriptor *found, __u16 family,
+						   __u8 protocol, bool is_client)
 {
-	key->cgroup_id = event->cgroup_id;
-	key->netns = event->netns;
-	key->server_port = event->role == OSMIA_SERVER ? event->local_port : event->remote_port;
-	key->protocol = event->protocol;
-	key->role = event->role;
-	__builtin_memcpy(key->local_ip, event->local_ip, 16);
-	__builtin_memcpy(key->remote_ip, event->remote_ip, 16);
-	__builtin_memcpy(key->command, event->command, OSMIA_COMMAND);
-}
-
-/* The process that reads or writes owns the request; forked and pre-forked servers change it
- * between requests. */
-static __always_inline void take_owner(struct osmia_event *event)
-{
-	struct task_struct *task = (void *)bpf_get_current_task();
-	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
-	struct osmia_edge_key key = {};
-	const __u64 *words = (const __u64 *)&key;
-	__u64 hash = 0xcbf29ce484222325ULL;
-
-	event->pid = bpf_get_current_pid_tgid() >> 32;
-	event->cgroup_id = bpf_get_current_cgroup_id();
-	event->task_start_ns = BPF_CORE_READ(leader, start_time);
-	BPF_CORE_READ_INTO(&event->command, leader, comm);
-
-	fill_key(&key, event);
-#pragma unroll
-	for (__u32 i = 0; i < sizeof(key) / 8;
-	     i++) { /* FNV-1a over words, then mixed once per word */
-		hash = (hash ^ words[i]) * 0x100000001b3ULL;
-		hash ^= hash >> 29;
-	}
-	event->edge = hash;
-}
-
-static __always_inline struct osmia_edge *edge_of(const struct osmia_event *event)
-{
-	struct osmia_edge *edge = bpf_map_lookup_elem(&edges, &event->edge);
-	struct osmia_edge fresh = {};
-
-	if (edge)
-		return edge;
-	fill_key(&fresh.key, event);
-	fresh.first_ns = event->end_ns;
-	bpf_map_update_elem(&edges, &event->edge, &fresh, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&edges, &event->edge);
-}
-
-static __always_inline struct connection *remember(struct sock *sk, __u8 protocol, bool is_client)
-{
+	struct sock *sk = found->sk;
+	struct file *file = found->file;
 	__u64 key = (__u64)sk;
 	struct connection *connection;
+	struct osmia_event *event;
 
 	if (bpf_map_update_elem(&connections, &key, &blank, BPF_NOEXIST) == -7 /* E2BIG */) {
 		COUNT(connections_full);
@@ -258,74 +54,97 @@ static __always_inline struct connection *remember(struct sock *sk, __u8 protoco
 	connection = bpf_map_lookup_elem(&connections, &key);
 	if (!connection)
 		return 0;
-	connection->event.connection = key;
-	connection->event.protocol = protocol;
-	connection->event.role = is_client ? OSMIA_CLIENT : OSMIA_SERVER;
-	read_addresses(&connection->event, sk);
+	event = &connection->event;
+	event->connection = key;
+	event->protocol = protocol;
+	event->role = is_client ? OSMIA_CLIENT : OSMIA_SERVER;
+	if (family == AF_UNIX) {
+		event->flags = OSMIA_FLAG_UNIX;
+		event->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+		event->peer = (__u64)BPF_CORE_READ((struct unix_sock *)sk, peer);
+		connection->inode = BPF_CORE_READ(file, f_inode, i_ino);
+		read_unix_path(event, sk);
+	} else {
+		read_addresses(event, sk);
+	}
 	return connection;
 }
 
-/* ---- requests and responses
- * ------------------------------------------------------------------------------------ */
+static __always_inline void forget(struct connection *connection)
+{
+	__u64 key = connection->event.connection;
+
+	if (connection->phase == PHASE_FOLLOWED) {
+		connection->event.kind = OSMIA_EVENT_CLOSED;
+		connection->event.end_ns = bpf_ktime_get_ns();
+		bpf_ringbuf_output(&events, &connection->event,
+				   __builtin_offsetof(struct osmia_event, command),
+				   BPF_RB_NO_WAKEUP);
+	}
+	unwatch(connection);
+	bpf_map_delete_elem(&connections, &key);
+}
 
 /* Positions of the two streams at this buffer's first byte. At entry a send has not moved its
  * position yet; at exit a receive has moved it by what it took. */
-static __always_inline __u32 position_of(struct sock *sk, const struct buffer *buffer)
+static __always_inline __u32 position_of(const struct connection *connection, struct sock *sk,
+					 const struct buffer *buffer)
 {
-	return buffer->is_send ? bytes_written(sk) : bytes_read(sk) - (__u32)buffer->total;
+	if (is_unix(&connection->event))
+		return buffer->is_send ? connection->sent : connection->received;
+	return buffer->is_send ? bytes_written(sk) + buffer->beside
+			       : bytes_read(sk) - buffer->beside - (__u32)buffer->total;
 }
 
-static __always_inline __u32 response_position_now(struct sock *sk, const struct osmia_event *event)
+static __always_inline __u32 sent_now(const struct connection *connection, struct sock *sk)
 {
-	return event->role == OSMIA_CLIENT ? bytes_read(sk) : bytes_written(sk);
+	return is_unix(&connection->event) ? connection->sent : bytes_written(sk);
 }
 
-static __always_inline __u32 request_position_now(struct sock *sk, const struct osmia_event *event)
+static __always_inline __u32 received_now(const struct connection *connection, struct sock *sk)
 {
-	return event->role == OSMIA_CLIENT ? bytes_written(sk) : bytes_read(sk);
+	return is_unix(&connection->event) ? connection->received : bytes_read(sk);
 }
 
-/* Tell user space of response bytes that came after the request's event. */
-static __always_inline void send_remainder(struct connection *connection, __u32 end_position)
+static __always_inline __u32 request_position_now(const struct connection *connection,
+						  struct sock *sk)
 {
-	struct osmia_event *event = &connection->event;
-	struct osmia_edge *edge;
-	__u32 total = end_position - connection->response_position;
-	__u64 more;
-
-	if (total <= event->response_bytes || total - event->response_bytes > 0x7fffffff)
-		return;
-	more = total - event->response_bytes;
-	edge = bpf_map_lookup_elem(&edges, &event->edge);
-	if (edge)
-		ADD(edge->response_bytes, more);
-	event->kind = OSMIA_EVENT_REMAINDER;
-	event->response_bytes = total;
-	bpf_ringbuf_output(&events, event, __builtin_offsetof(struct osmia_event, command),
-			   BPF_RB_NO_WAKEUP);
+	return connection->event.role == OSMIA_CLIENT ? sent_now(connection, sk)
+						      : received_now(connection, sk);
 }
 
-static __always_inline void begin_request(struct connection *connection, struct sock *sk,
-					  const struct buffer *buffer)
+static __always_inline __u32 response_position_now(const struct connection *connection,
+						   struct sock *sk)
 {
-	struct osmia_event *event = &connection->event;
-	__u32 size =
-		buffer->length < OSMIA_REQUEST_SNIPPET ? buffer->length : OSMIA_REQUEST_SNIPPET;
+	return connection->event.role == OSMIA_CLIENT ? received_now(connection, sk)
+						      : sent_now(connection, sk);
+}
 
-	if (connection->phase == PHASE_REQUESTED) {
-		if (event->protocol == OSMIA_POSTGRES)
-			return; /* more of the same cycle; it ends with ReadyForQuery */
-		COUNT(unanswered);
-	}
-	if (connection->phase == PHASE_RESPONDING)
-		send_remainder(connection, response_position_now(sk, event));
-	if (event->pid != bpf_get_current_pid_tgid() >> 32)
-		take_owner(event);
-	event->start_ns = bpf_ktime_get_ns();
-	event->sequence++;
-	connection->request_position = position_of(sk, buffer);
-	connection->response_position = response_position_now(sk, event);
-	connection->phase = PHASE_REQUESTED;
+/* Report what came after the response's first buffer; the ends of both streams are given. */
+static __always_inline void settle(struct connection *connection, struct sock *sk,
+				   __u32 request_end, __u32 response_end, __u8 final)
+{
+	const struct osmia_event *event = &connection->event;
+	__u32 received = request_end - connection->request_position;
+	__u32 answered = response_end - connection->response_position;
+
+	if (received < event->request_bytes || received > 0x7fffffff)
+		received = event->request_bytes;
+	if (answered < event->response_bytes || answered > 0x7fffffff)
+		answered = event->response_bytes;
+	if (received != event->request_bytes || answered != event->response_bytes)
+		report_remainder(connection, sk, received, answered, final);
+}
+
+/* ---- requests ---- */
+
+static __always_inline void copy_request(struct osmia_event *event, const struct buffer *buffer)
+{
+	const struct osmia_control *asked = controls();
+	__u64 size = buffer->length, most = asked ? asked->payload_bytes : OSMIA_REQUEST_SNIPPET;
+
+	if (size > most)
+		size = most;
 	asm volatile("" : "+r"(size)); /* keeps the bound that the verifier needs */
 	if (size > OSMIA_REQUEST_SNIPPET ||
 	    bpf_probe_read_user(event->request, size, buffer->data)) {
@@ -333,29 +152,175 @@ static __always_inline void begin_request(struct connection *connection, struct 
 		size = 0;
 	}
 	event->request_length = size;
-	event->response_head_length = 0;
-	event->response_tail_length = 0;
 }
+
+#define APPENDED_MAX (OSMIA_REQUEST_SNIPPET / 2)
+
+/* A request's head may come in pieces: what comes later is added while the first half has room. */
+static __always_inline void append_request(struct connection *connection,
+					   const struct buffer *buffer)
+{
+	struct osmia_event *event = &connection->event;
+	__u64 have = event->request_length;
+	__u64 size = buffer->length < APPENDED_MAX ? buffer->length : APPENDED_MAX - 1;
+
+	connection->is_head_open = 0;
+	asm volatile("" : "+r"(size), "+r"(have));
+	if (have >= APPENDED_MAX ||
+	    bpf_probe_read_user(event->request + (have & (APPENDED_MAX - 1)),
+				size & (APPENDED_MAX - 1), buffer->data))
+		return;
+	event->request_length = have + size;
+	connection->is_head_open =
+		buffer->total == size && !head_end(event->request, event->request_length);
+}
+
+#define MESSAGES_WALKED 16
+
+/* Count the statements and cycles that a flush begins; false if it is too long to tell. */
+static __always_inline bool walk_messages(struct connection *connection,
+					  const struct buffer *buffer)
+{
+	__u64 at = 0;
+
+	if (buffer->length < buffer->total) { /* in segments: rare, and one cycle as a rule */
+		connection->executions++;
+		return true;
+	}
+	for (int i = 0; i < MESSAGES_WALKED; i++) {
+		__u8 header[5] = {};
+
+		if (at >= buffer->total)
+			return true;
+		if (bpf_probe_read_user(header, sizeof(header), buffer->data + at))
+			return false;
+		if (header[0] == 'E' || header[0] == 'Q' || header[0] == 'F')
+			connection->executions++;
+		if (header[0] == 'S' || header[0] == 'Q' || header[0] == 'F')
+			connection->cycles++;
+		at += 1 + (__u64)big_endian_32(header + 1);
+	}
+	return at >= buffer->total;
+}
+
+/* Hand the connection over to user space, from the request under way on. */
+static __always_inline bool begin_following(struct connection *connection)
+{
+	const struct osmia_control *asked = controls();
+
+	if (!asked || !(asked->features & OSMIA_FEATURE_STREAMS)) {
+		COUNT(unmatched);
+		return false;
+	}
+	COUNT(followed);
+	connection->phase = PHASE_FOLLOWED;
+	return true;
+}
+
+/* What a request's first bytes are kept as, before it is known whether it comes alone. */
+static __always_inline void open_request(struct connection *connection, struct sock *sk,
+					 __u32 position)
+{
+	struct osmia_event *event = &connection->event;
+
+	if (event->pid != bpf_get_current_pid_tgid() >> 32)
+		take_owner(event);
+	event->start_ns = bpf_ktime_get_ns();
+	event->sequence++;
+	event->flags &= OSMIA_FLAG_UNIX;
+	event->request_bytes = event->response_bytes = 0;
+	event->response_head_length = event->response_tail_length = 0;
+	connection->request_position = position;
+	connection->response_position = response_position_now(connection, sk);
+	connection->phase = PHASE_REQUESTED;
+}
+
+/* Whether another request follows the first in its buffer: a GET may have a body, but bodies do
+ * not begin with methods. */
+static __always_inline bool is_joined(const struct buffer *buffer, __u32 end)
+{
+	__u8 next[HEAD_SIZE];
+
+	if (!end || end + HEAD_SIZE > buffer->length ||
+	    bpf_probe_read_user(next, sizeof(next), buffer->data + end))
+		return false;
+	return is_http_request(next);
+}
+
+/* A request begins. Also says that there is more to it than the fast path matches. */
+static __always_inline bool begin_http(struct connection *connection, struct sock *sk,
+				       const struct buffer *buffer)
+{
+	struct osmia_event *event = &connection->event;
+	__u32 position = position_of(connection, sk, buffer), end;
+
+	if (connection->phase == PHASE_REQUESTED && begin_following(connection)) {
+		follow_pending(connection, position);
+		return true;
+	}
+	if (connection->phase == PHASE_RESPONDING)
+		settle(connection, sk, position, response_position_now(connection, sk),
+		       OSMIA_FLAG_FINAL);
+	open_request(connection, sk, position);
+	copy_request(event, buffer);
+	end = head_end(event->request, event->request_length);
+	if (is_joined(buffer, end) && begin_following(connection))
+		return true;
+	connection->is_head_open = !end && buffer->total == event->request_length;
+	if (connection->is_head_open)
+		watch(connection, buffer->fd);
+	return false;
+}
+
+static __always_inline bool begin_postgres(struct connection *connection, struct sock *sk,
+					   const struct buffer *buffer)
+{
+	__u32 position = position_of(connection, sk, buffer);
+	bool is_new = connection->phase != PHASE_REQUESTED, is_told;
+	__u16 cycles = 0;
+
+	if (is_new) {
+		open_request(connection, sk, position);
+		copy_request(&connection->event, buffer);
+		connection->executions = connection->cycles = 0;
+	} else {
+		cycles = connection->cycles;
+	}
+	is_told = walk_messages(connection, buffer);
+	/* One statement and one Sync is what the fast path matches; its flushes may be several. */
+	if (is_told && connection->executions <= 1 && connection->cycles <= 1 && !cycles)
+		return false;
+	if (!begin_following(connection))
+		return false;
+	if (!is_new)
+		follow_pending(connection, position);
+	return true;
+}
+
+/* ---- responses ---- */
 
 static __always_inline void copy_response(struct osmia_event *event, const struct buffer *buffer)
 {
-	__u32 head = buffer->length < OSMIA_RESPONSE_HEAD ? buffer->length : OSMIA_RESPONSE_HEAD;
-	__u64 rest = buffer->length - head;
-	__u32 tail = rest < OSMIA_RESPONSE_TAIL ? rest : OSMIA_RESPONSE_TAIL;
+	__u64 head = buffer->length < OSMIA_RESPONSE_HEAD ? buffer->length : OSMIA_RESPONSE_HEAD;
+	__u64 rest = buffer->total - head;
+	__u64 tail = rest < OSMIA_RESPONSE_TAIL ? rest : OSMIA_RESPONSE_TAIL;
 
+	if (tail > buffer->tail_length)
+		tail = buffer->tail_length;
 	asm volatile("" : "+r"(head));
 	if (head > OSMIA_RESPONSE_HEAD ||
 	    bpf_probe_read_user(event->response_head, head, buffer->data))
 		head = 0;
 	event->response_head_length = head;
+	/* The end of an HTTP response's first buffer tells nothing. */
 	asm volatile("" : "+r"(tail));
-	if (tail > OSMIA_RESPONSE_TAIL || !tail ||
-	    bpf_probe_read_user(event->response_tail, tail, buffer->data + buffer->length - tail))
+	if (event->protocol == OSMIA_HTTP || tail > OSMIA_RESPONSE_TAIL || !tail ||
+	    bpf_probe_read_user(event->response_tail, tail, buffer->tail_end - tail))
 		tail = 0;
 	event->response_tail_length = tail;
 }
 
-/* Good enough for the counters of requests whose event was lost; user space judges the others. */
+/* Good enough for the counters of requests without event; user space judges the others. */
 static __always_inline __u8 error_flag(const struct osmia_event *event)
 {
 	const char *head = event->response_head;
@@ -369,88 +334,38 @@ static __always_inline __u8 error_flag(const struct osmia_event *event)
 	return 0;
 }
 
-static __always_inline void count_in_histogram(const struct osmia_event *event, __u64 latency_ns,
-					       bool is_unsent)
+/* 101 always ends HTTP on a connection, any 2xx does after CONNECT. */
+static __always_inline bool is_tunnel(const struct osmia_event *event)
 {
-	struct osmia_bucket key = { .edge = event->edge,
-				    .bucket = histogram_bucket(latency_ns),
-				    .is_unsent = is_unsent };
-	__u64 *count = bpf_map_lookup_elem(&histogram, &key), one = 1;
+	const char *code = event->response_head + 9;
 
-	if (count) {
-		ADD(*count, 1);
-		return;
-	}
-	if (!bpf_map_update_elem(&histogram, &key, &one, BPF_NOEXIST))
-		return;
-	count = bpf_map_lookup_elem(&histogram,
-				    &key); /* another CPU was first, or the map is full */
-	if (count)
-		ADD(*count, 1);
-	else
-		COUNT(histogram_full);
-}
-
-static __always_inline void count_in_edge(const struct osmia_event *event, __u64 latency_ns,
-					  bool is_unsent)
-{
-	struct osmia_edge *edge = edge_of(event);
-	__u64 error = event->flags & OSMIA_FLAG_ERROR ? 1 : 0;
-
-	if (!edge) {
-		COUNT(edges_full);
-		return;
-	}
-	ADD(edge->count, 1);
-	if (error)
-		ADD(edge->errors, error);
-	ADD(edge->latency_ns, latency_ns);
-	ADD(edge->request_bytes, event->request_bytes);
-	ADD(edge->response_bytes, event->response_bytes);
-	edge->last_ns = event->end_ns;
-	edge->pid = event->pid;
-	if (is_unsent) {
-		ADD(edge->unsent, 1);
-		ADD(edge->unsent_errors, error);
-		ADD(edge->unsent_latency_ns, latency_ns);
-		ADD(edge->unsent_request_bytes, event->request_bytes);
-		ADD(edge->unsent_response_bytes, event->response_bytes);
-	}
-	count_in_histogram(event, latency_ns, is_unsent);
+	if (code[0] == '1' && code[1] == '0' && code[2] == '1')
+		return true;
+	return code[0] == '2' && event->request[0] == 'C' && event->request[1] == 'O' &&
+	       event->request[2] == 'N';
 }
 
 static __always_inline void end_request(struct connection *connection, struct sock *sk,
 					const struct buffer *buffer)
 {
 	struct osmia_event *event = &connection->event;
-	__u32 size = event->request_length;
-	__u64 latency_ns;
-	bool is_unsent;
+	__u32 moved = buffer->total;
 
 	event->end_ns = bpf_ktime_get_ns();
-	latency_ns = event->end_ns - event->start_ns;
 	/* PostgreSQL sends an error on its own before a bare ReadyForQuery: what came before tells
 	 * more. */
-	if (event->protocol == OSMIA_HTTP || buffer->length > READY_SIZE ||
+	if (event->protocol == OSMIA_HTTP || buffer->total > READY_SIZE ||
 	    !event->response_head_length)
 		copy_response(event, buffer);
-	connection->phase = event->protocol == OSMIA_HTTP ? PHASE_RESPONDING : PHASE_IDLE;
-	event->request_bytes = request_position_now(sk, event) - connection->request_position;
-	event->response_bytes = response_position_now(sk, event) - connection->response_position;
-	if (buffer->is_send)
-		event->response_bytes += buffer->total;
-	event->kind = OSMIA_EVENT_REQUEST;
-	event->flags = error_flag(event);
-	asm volatile("" : "+r"(size));
-	if (size > OSMIA_REQUEST_SNIPPET)
-		return;
-	is_unsent = bpf_ringbuf_output(&events, event,
-				       __builtin_offsetof(struct osmia_event, request) + size,
-				       BPF_RB_NO_WAKEUP) != 0;
-	if (is_unsent)
-		COUNT(ring_full);
-	COUNT(seen);
-	count_in_edge(event, latency_ns, is_unsent);
+	connection->phase = PHASE_IDLE;
+	if (event->protocol == OSMIA_HTTP)
+		connection->phase = is_tunnel(event) ? PHASE_TUNNEL : PHASE_RESPONDING;
+	connection->is_head_open = 0;
+	event->request_bytes = request_position_now(connection, sk) - connection->request_position;
+	event->response_bytes =
+		position_of(connection, sk, buffer) + moved - connection->response_position;
+	event->flags = (event->flags & OSMIA_FLAG_UNIX) | error_flag(event);
+	report(connection);
 }
 
 /* An interim response (100 Continue, 103 Early Hints) answers nothing yet; 101 does. */
@@ -462,33 +377,50 @@ static __always_inline bool is_interim(const struct buffer *buffer)
 	return code[0] == '1' && !(code[1] == '0' && code[2] == '1');
 }
 
+/* A response that no request of ours began: the requests came joined, and longer than we look. It
+ * is reported without its text, and what follows is left to user space. */
+static __always_inline void open_extra(struct connection *connection, struct sock *sk,
+				       const struct buffer *buffer)
+{
+	__u32 position = position_of(connection, sk, buffer);
+
+	settle(connection, sk, request_position_now(connection, sk), position, OSMIA_FLAG_FINAL);
+	connection->event.sequence++;
+	connection->event.request_length = 0;
+	connection->request_position = request_position_now(connection, sk);
+	connection->response_position = position;
+}
+
 /* Something came back, or more of it. */
 static __always_inline void on_response(struct connection *connection, struct sock *sk,
 					const struct buffer *buffer, enum meaning meaning)
 {
-	if (connection->phase != PHASE_REQUESTED)
+	bool is_extra = connection->phase == PHASE_RESPONDING && meaning == MEANS_HTTP_RESPONSE;
+
+	if (!is_extra && connection->phase != PHASE_REQUESTED)
 		return;
-	switch (meaning) {
-	case MEANS_HTTP_RESPONSE:
-		if (!is_interim(buffer))
-			end_request(connection, sk, buffer);
-		break;
-	case MEANS_POSTGRES_READY:
-		end_request(connection, sk, buffer);
-		break;
-	case MEANS_POSTGRES_MESSAGE:
+	if (meaning == MEANS_POSTGRES_MESSAGE) {
 		copy_response(&connection->event, buffer);
-		break;
-	default:
-		break;
+		return;
 	}
+	if (meaning != MEANS_POSTGRES_READY &&
+	    (meaning != MEANS_HTTP_RESPONSE || is_interim(buffer)))
+		return;
+	if (is_extra)
+		open_extra(connection, sk, buffer);
+	end_request(connection, sk, buffer);
+	if (is_extra)
+		begin_following(connection);
 }
+
+/* ---- what to do with a buffer ---- */
 
 /* Unreadable bytes are a loss only where a message was due: elsewhere they are anybody's file or
  * body. */
 static __always_inline void count_unreadable(struct connection *connection, bool is_response)
 {
-	if (connection && is_response == (connection->phase == PHASE_REQUESTED))
+	if (connection->phase != PHASE_TUNNEL &&
+	    is_response == (connection->phase == PHASE_REQUESTED))
 		COUNT(unreadable);
 }
 
@@ -498,48 +430,201 @@ static __always_inline __u8 protocol_of(enum meaning meaning)
 									       : OSMIA_POSTGRES;
 }
 
-static __always_inline void handle(const struct buffer *buffer)
+static __always_inline bool is_asked_for(__u8 protocol)
 {
-	enum meaning meaning = meaning_of(buffer);
-	struct connection *connection;
-	struct sock *sk;
-	__u64 key;
+	const struct osmia_control *asked = controls();
 
-	if (meaning == MEANS_NOTHING)
-		return;
-	sk = stream_socket_of(buffer->fd);
-	if (!sk || is_ignored())
-		return;
-	key = (__u64)sk;
-	connection = bpf_map_lookup_elem(&connections, &key);
-	if (meaning == MEANS_UNREADABLE) {
-		count_unreadable(connection,
-				 connection && buffer->is_send !=
-						       (connection->event.role == OSMIA_CLIENT));
-		return;
-	}
-	if (!connection) {
-		if (meaning != MEANS_HTTP_REQUEST && meaning != MEANS_POSTGRES_REQUEST &&
-		    meaning != MEANS_POSTGRES_STARTUP)
-			return;
-		if (!is_tcp(sk))
-			return;
-		connection = remember(sk, protocol_of(meaning), buffer->is_send);
-		if (!connection)
-			return;
-	}
-	if (protocol_of(meaning) != connection->event.protocol)
-		return;
-	if (buffer->is_send != (connection->event.role == OSMIA_CLIENT))
-		on_response(connection, sk, buffer, meaning);
-	else if (meaning != MEANS_POSTGRES_STARTUP && meaning != MEANS_POSTGRES_READY &&
-		 meaning != MEANS_HTTP_RESPONSE)
-		begin_request(connection, sk, buffer);
+	return asked && asked->features & (protocol == OSMIA_HTTP ? OSMIA_FEATURE_HTTP
+								  : OSMIA_FEATURE_POSTGRES);
 }
 
-/* ---- programs
- * --------------------------------------------------------------------------------------------------
- */
+/* A PostgreSQL message that a client begins a cycle with, passwords, COPY data and Terminate not
+ * among them. */
+static __always_inline bool begins_cycle(const struct buffer *buffer)
+{
+	char type = 0;
+
+	bpf_probe_read_user(&type, 1, buffer->data);
+	return type == 'Q' || type == 'P' || type == 'B' || type == 'E' || type == 'F' ||
+	       type == 'D' || type == 'C' || type == 'S';
+}
+
+static __always_inline bool on_request(struct connection *connection, struct sock *sk,
+				       const struct buffer *buffer, enum meaning meaning)
+{
+	if (meaning == MEANS_HTTP_REQUEST)
+		return begin_http(connection, sk, buffer);
+	if (meaning == MEANS_POSTGRES_REQUEST ||
+	    (meaning == MEANS_POSTGRES_MESSAGE && begins_cycle(buffer)))
+		return begin_postgres(connection, sk, buffer);
+	return false;
+}
+
+static __always_inline struct connection *
+connection_of(const struct descriptor *found, const struct buffer *buffer, enum meaning meaning)
+{
+	struct sock *sk = found->sk;
+	struct file *file = found->file;
+	__u64 key = (__u64)sk;
+	struct connection *connection = bpf_map_lookup_elem(&connections, &key);
+	__u16 family;
+
+	if (connection && is_unix(&connection->event) &&
+	    connection->inode != (__u32)BPF_CORE_READ(file, f_inode, i_ino)) {
+		forget(connection); /* nothing tells of the end of an AF_UNIX socket */
+		connection = 0;
+	}
+	if (connection)
+		return connection;
+	if (meaning != MEANS_HTTP_REQUEST && meaning != MEANS_POSTGRES_REQUEST &&
+	    meaning != MEANS_POSTGRES_STARTUP)
+		return 0;
+	family = family_of(sk);
+	if (!is_internet(family) && family != AF_UNIX)
+		return 0;
+	if (!is_asked_for(protocol_of(meaning)))
+		return 0;
+	return remember(found, family, protocol_of(meaning), buffer->is_send);
+}
+
+static __always_inline void on_dns_answer(const struct descriptor *found,
+					  const struct buffer *buffer)
+{
+	__u64 size =
+		buffer->length < OSMIA_REQUEST_SNIPPET ? buffer->length : OSMIA_REQUEST_SNIPPET;
+	struct sock *sk = found->sk;
+	__u16 port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	struct osmia_event *event;
+
+	if (!is_internet(family_of(sk)) || (port && port != 53))
+		return;
+	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (!event) {
+		COUNT(dns_lost);
+		return;
+	}
+	__builtin_memset(event, 0, __builtin_offsetof(struct osmia_event, response_head));
+	event->kind = OSMIA_EVENT_DNS;
+	event->protocol = OSMIA_DNS;
+	event->role = OSMIA_CLIENT;
+	read_addresses(event, sk);
+	take_owner(event);
+	event->start_ns = event->end_ns = bpf_ktime_get_ns();
+	event->response_bytes = buffer->total;
+	asm volatile("" : "+r"(size));
+	if (size > OSMIA_REQUEST_SNIPPET || bpf_probe_read_user(event->request, size, buffer->data))
+		size = 0;
+	event->request_length = size;
+	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+}
+
+/* Act on a buffer of a known connection; true if its bytes are to be followed. */
+static __always_inline bool dispatch(struct connection *connection, struct sock *sk,
+				     const struct buffer *buffer, enum meaning meaning)
+{
+	bool is_response = buffer->is_send != (connection->event.role == OSMIA_CLIENT);
+
+	if (connection->phase == PHASE_FOLLOWED)
+		return true;
+	if (connection->phase == PHASE_TUNNEL)
+		return false;
+	if (meaning == MEANS_UNREADABLE) {
+		count_unreadable(connection, is_response);
+		return false;
+	}
+	if (connection->is_head_open && !is_response && meaning != MEANS_HTTP_REQUEST) {
+		append_request(connection, buffer);
+		return false;
+	}
+	if (meaning == MEANS_NOTHING || protocol_of(meaning) != connection->event.protocol)
+		return false;
+	if (!is_response)
+		return on_request(connection, sk, buffer, meaning);
+	on_response(connection, sk, buffer, meaning);
+	return false;
+}
+
+/* The buffer under way. A global function, so that the verifier walks it once and not once a
+ * caller. */
+__noinline int handle(void)
+{
+	const struct osmia_control *asked = controls();
+	struct scratch *here = scratch_of_cpu();
+	const struct buffer *buffer;
+	struct connection *connection;
+	struct descriptor found;
+	enum meaning meaning;
+
+	if (!here)
+		return 0;
+	buffer = &here->buffer;
+	meaning = meaning_of(buffer, asked ? asked->features : 0);
+	if (meaning == MEANS_NOTHING && !is_watched(buffer->fd))
+		return 0;
+	found = descriptor_of(buffer->fd);
+	if (!found.sk || is_ignored())
+		return 0;
+	if (found.type == SOCK_DGRAM && meaning == MEANS_DNS_ANSWER)
+		on_dns_answer(&found, buffer);
+	if (found.type != SOCK_STREAM)
+		return 0;
+	connection = connection_of(&found, buffer, meaning);
+	if (!connection)
+		return 0;
+	if (dispatch(connection, found.sk, buffer, meaning)) {
+		watch(connection, buffer->fd);
+		here->connection = connection->event.connection;
+		here->walk.position = position_of(connection, found.sk, buffer);
+		follow();
+	}
+	if (is_unix(&connection->event)) {
+		/* Their streams have no positions: every buffer must pass here to be added up. */
+		watch(connection, buffer->fd);
+		if (buffer->is_send)
+			connection->sent += buffer->total;
+		else
+			connection->received += buffer->total;
+	}
+	return 0;
+}
+
+/* ---- programs ---- */
+
+static __always_inline void on_io_uring(void)
+{
+	__u32 process = bpf_get_current_pid_tgid() >> 32, why = OSMIA_UNSEEN_IO_URING;
+
+	COUNT(io_uring);
+	if (!bpf_map_lookup_elem(&unseen, &process))
+		bpf_map_update_elem(&unseen, &process, &why, BPF_ANY);
+}
+
+/* sendmmsg and recvmmsg: up to MESSAGES_MAX messages, each a buffer of its own. */
+static __always_inline void on_messages(struct buffer *buffer, const struct message *messages,
+					__u64 count)
+{
+	__u32 lengths[MESSAGES_MAX] = {}, after = 0;
+
+	if (!buffer->is_send) {
+#pragma unroll
+		for (__u32 i = 0; i < MESSAGES_MAX; i++)
+			if (i < count && !bpf_probe_read_user(&lengths[i], sizeof(lengths[i]),
+							      &messages[i].length))
+				after += lengths[i];
+	}
+	for (__u32 i = 0; i < MESSAGES_MAX; i++) {
+		if (i >= count ||
+		    read_message(buffer, messages + i, buffer->is_send ? ~0ULL : lengths[i]))
+			return;
+		if (!buffer->is_send) {
+			after -= lengths[i];
+			buffer->beside = after;
+		}
+		handle();
+		if (buffer->is_send)
+			buffer->beside += buffer->total;
+	}
+}
 
 /*
  * Sends are taken at entry: recorded at exit they could come after their own response.
@@ -549,30 +634,43 @@ static __always_inline void handle(const struct buffer *buffer)
 SEC("tp_btf/sys_enter")
 int BPF_PROG(on_send, struct pt_regs *regs, long number)
 {
-	struct buffer buffer = { .is_send = true };
+	struct scratch *here;
+	struct buffer *buffer;
 
 	switch (number) {
 	case SYS_WRITE:
 	case SYS_SENDTO:
-		buffer.data = (const char *)argument_2(regs);
-		buffer.length = buffer.total = argument_3(regs);
-		break;
 	case SYS_WRITEV:
-		if (read_iovec(&buffer, (const void *)argument_2(regs), argument_3(regs)))
-			return 0;
-		break;
 	case SYS_SENDMSG:
-		if (read_message_header(&buffer, (const void *)argument_2(regs)))
-			return 0;
+	case SYS_SENDMMSG:
 		break;
+	case SYS_IO_URING_ENTER:
+		on_io_uring();
+		return 0;
 	default:
 		return 0;
 	}
-	if (syscall_is_foreign(regs))
+	here = scratch_of_cpu();
+	if (!here || syscall_is_foreign(regs))
 		return 0;
-	buffer.fd = argument_1(regs);
-	handle(&buffer);
-	return 0;
+	buffer = &here->buffer;
+	begin_buffer(buffer, argument_1(regs), true);
+	switch (number) {
+	case SYS_WRITEV:
+		if (read_iovec(buffer, (const void *)argument_2(regs), argument_3(regs), ~0ULL))
+			return 0;
+		break;
+	case SYS_SENDMSG:
+		if (read_message(buffer, (const void *)argument_2(regs), ~0ULL))
+			return 0;
+		break;
+	case SYS_SENDMMSG:
+		on_messages(buffer, (const void *)argument_2(regs), argument_3(regs));
+		return 0;
+	default:
+		one_segment(buffer, (const void *)argument_2(regs), argument_3(regs));
+	}
+	return handle();
 }
 
 /*
@@ -582,41 +680,82 @@ int BPF_PROG(on_send, struct pt_regs *regs, long number)
 SEC("tp_btf/sys_exit")
 int BPF_PROG(on_receive, struct pt_regs *regs, long result)
 {
-	struct buffer buffer = {};
+	struct scratch *here;
+	struct buffer *buffer;
+	long number;
 
 	if (result <= 0)
 		return 0;
-	switch (syscall_number(regs)) {
-	case SYS_RECVFROM:
-		if (argument_4(regs) & MSG_PEEK)
-			return 0;
-		buffer.data = (const char *)argument_2(regs);
-		buffer.length = result;
-		break;
+	number = syscall_number(regs);
+	switch (number) {
 	case SYS_READ:
-		buffer.data = (const char *)argument_2(regs);
-		buffer.length = result;
-		break;
+	case SYS_RECVFROM:
 	case SYS_READV:
-		if (read_iovec(&buffer, (const void *)argument_2(regs), argument_3(regs)))
-			return 0;
-		break;
 	case SYS_RECVMSG:
-		if (argument_3(regs) & MSG_PEEK ||
-		    read_message_header(&buffer, (const void *)argument_2(regs)))
-			return 0;
+	case SYS_RECVMMSG:
 		break;
 	default:
 		return 0;
 	}
-	if (syscall_is_foreign(regs))
+	here = scratch_of_cpu();
+	if (!here || syscall_is_foreign(regs))
 		return 0;
-	if (buffer.length > (__u64)result)
-		buffer.length = result;
-	buffer.total = result;
-	buffer.fd = argument_1(regs);
-	handle(&buffer);
-	return 0;
+	buffer = &here->buffer;
+	begin_buffer(buffer, argument_1(regs), false);
+	switch (number) {
+	case SYS_READV:
+		if (read_iovec(buffer, (const void *)argument_2(regs), argument_3(regs), result))
+			return 0;
+		break;
+	case SYS_RECVMSG:
+		if (argument_3(regs) & MSG_PEEK ||
+		    read_message(buffer, (const void *)argument_2(regs), result))
+			return 0;
+		break;
+	case SYS_RECVMMSG:
+		if (!(argument_4(regs) & MSG_PEEK))
+			on_messages(buffer, (const void *)argument_2(regs), result);
+		return 0;
+	case SYS_RECVFROM:
+		if (argument_4(regs) & MSG_PEEK)
+			return 0;
+		one_segment(buffer, (const void *)argument_2(regs), result);
+		break;
+	default:
+		one_segment(buffer, (const void *)argument_2(regs), result);
+	}
+	return handle();
+}
+
+/* A request whose connection ends before any response. */
+static __always_inline void abandon(struct connection *connection, struct sock *sk)
+{
+	struct osmia_event *event = &connection->event;
+
+	if (event->protocol == OSMIA_POSTGRES && !connection->executions)
+		return;
+	COUNT(abandoned);
+	event->end_ns = bpf_ktime_get_ns();
+	event->request_bytes = request_position_now(connection, sk) - connection->request_position;
+	event->response_bytes = 0;
+	event->response_head_length = event->response_tail_length = 0;
+	event->flags = OSMIA_FLAG_UNANSWERED | OSMIA_FLAG_ERROR;
+	report(connection);
+}
+
+/* A FIN takes one position of its stream: ours once sent, theirs once read. */
+static __always_inline __u32 written_by_application(struct sock *sk)
+{
+	return bytes_written(sk) - !!(BPF_CORE_READ(sk, sk_shutdown) & SEND_SHUTDOWN);
+}
+
+static __always_inline __u32 read_by_application(struct sock *sk)
+{
+	__u32 end = bytes_read(sk);
+
+	if (BPF_CORE_READ(sk, sk_shutdown) & RCV_SHUTDOWN)
+		end -= BPF_CORE_READ((struct tcp_sock *)sk, rcv_nxt) == end;
+	return end;
 }
 
 /*
@@ -629,21 +768,48 @@ int BPF_PROG(on_destroy, struct sock *sk)
 {
 	__u64 key = (__u64)sk;
 	struct connection *connection = bpf_map_lookup_elem(&connections, &key);
-	__u32 end;
+	bool is_client;
 
 	if (!connection)
 		return 0;
+	is_client = connection->event.role == OSMIA_CLIENT;
 	if (connection->phase == PHASE_REQUESTED)
-		COUNT(abandoned);
-	if (connection->phase == PHASE_RESPONDING) {
-		end = response_position_now(sk, &connection->event);
-		/* A FIN takes one position of the stream: ours once sent, theirs once read. */
-		if (connection->event.role == OSMIA_SERVER)
-			end -= !!(BPF_CORE_READ(sk, sk_shutdown) & SEND_SHUTDOWN);
-		else if (BPF_CORE_READ(sk, sk_shutdown) & RCV_SHUTDOWN)
-			end -= BPF_CORE_READ((struct tcp_sock *)sk, rcv_nxt) == end;
-		send_remainder(connection, end);
-	}
-	bpf_map_delete_elem(&connections, &key);
+		abandon(connection, sk);
+	else if (connection->phase == PHASE_RESPONDING)
+		settle(connection, sk,
+		       is_client ? written_by_application(sk) : read_by_application(sk),
+		       is_client ? read_by_application(sk) : written_by_application(sk),
+		       OSMIA_FLAG_FINAL);
+	forget(connection);
 	return 0;
+}
+
+/* An AF_UNIX connection that nobody has used for so long has gone. */
+#define UNIX_IDLE_NS 600000000000ULL
+
+static long sweep_one(struct bpf_map *map, const __u64 *key, struct connection *connection,
+		      void *context)
+{
+	struct sock *sk = (struct sock *)*key;
+
+	if (connection->phase == PHASE_RESPONDING && !is_unix(&connection->event))
+		settle(connection, sk, request_position_now(connection, sk),
+		       response_position_now(connection, sk), 0);
+	if (is_unix(&connection->event) &&
+	    connection->event.start_ns + UNIX_IDLE_NS < bpf_ktime_get_ns())
+		bpf_map_delete_elem(&connections, key);
+	return 0;
+}
+
+/*
+ * Run by user space at will (BPF_PROG_TEST_RUN), attached to nothing: report how far responses
+ * under way have come. Returns the kernel's jiffies, by which user space learns their length.
+ * Kernels: 5.13 (bpf_for_each_map_elem), hence loaded on request only. Cost: about 0.1 us a
+ * connection.
+ */
+SEC("?raw_tp/osmia_sweep")
+int sweep(void *context)
+{
+	bpf_for_each_map_elem(&connections, sweep_one, 0, 0);
+	return (__u32)bpf_jiffies64();
 }

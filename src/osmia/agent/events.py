@@ -8,14 +8,17 @@ import numpy as np
 
 __all__ = [
     "BUCKET",
+    "CONTROL",
     "EDGE",
     "EVENT",
     "LEDGER_CAUSES",
     "LEDGER_FIELDS",
-    "LEDGER_UNANSWERED",
+    "EventFlag",
     "EventKind",
+    "Feature",
     "ProtocolCode",
     "RoleCode",
+    "Unseen",
 ]
 
 
@@ -24,6 +27,7 @@ class ProtocolCode(enum.IntEnum):
 
     HTTP = 1
     POSTGRES = 2
+    DNS = 3
 
 
 class RoleCode(enum.IntEnum):
@@ -38,12 +42,43 @@ class EventKind(enum.IntEnum):
 
     REQUEST = 1
     REMAINDER = 2
+    CHUNK = 3
+    DNS = 4
+    CLOSED = 5
+
+
+class EventFlag(enum.IntFlag):
+    """`enum osmia_flag`."""
+
+    ERROR = 1
+    UNANSWERED = 2
+    UNIX = 4
+    SENT = 8
+    CUT = 16
+    FINAL = 32
+    NOTABLE = 64
+
+
+class Feature(enum.IntFlag):
+    """`enum osmia_feature`."""
+
+    HTTP = 1
+    POSTGRES = 2
+    STREAMS = 4
+    DNS = 8
+
+
+class Unseen(enum.IntFlag):
+    """`enum osmia_unseen`: why the traffic of a process is not (fully) seen."""
+
+    IO_URING = 1
 
 
 EVENT = np.dtype(
     [
         ("edge", "<u8"),
         ("connection", "<u8"),
+        ("peer", "<u8"),
         ("start_ns", "<u8"),
         ("end_ns", "<u8"),
         ("cgroup_id", "<u8"),
@@ -53,6 +88,9 @@ EVENT = np.dtype(
         ("pid", "<u4"),
         ("netns", "<u4"),
         ("sequence", "<u4"),
+        ("weight", "<u4"),
+        ("position", "<u4"),
+        ("last_ms", "<u4"),
         ("local_port", "<u2"),
         ("remote_port", "<u2"),
         ("local_ip", "V16"),
@@ -64,7 +102,7 @@ EVENT = np.dtype(
         ("request_length", "<u2"),
         ("response_head_length", "<u2"),
         ("response_tail_length", "<u2"),
-        ("reserved", "V6"),
+        ("reserved", "V2"),
         ("command", "V16"),
         ("response_head", "V192"),
         ("response_tail", "V64"),
@@ -88,36 +126,58 @@ EDGE = np.dtype(
         ("latency_ns", "<u8"),
         ("request_bytes", "<u8"),
         ("response_bytes", "<u8"),
-        ("unsent", "<u8"),
-        ("unsent_errors", "<u8"),
-        ("unsent_latency_ns", "<u8"),
-        ("unsent_request_bytes", "<u8"),
-        ("unsent_response_bytes", "<u8"),
         ("first_ns", "<u8"),
         ("last_ns", "<u8"),
+        ("skipped", "<u4", (2,)),
         ("pid", "<u4"),
-        ("reserved", "<u4"),
+        ("flags", "u1"),
+        ("reserved", "V3"),
     ]
 )
 """`struct osmia_edge`, its key first."""
 
-BUCKET = np.dtype([("edge", "<u8"), ("bucket", "<u2"), ("is_unsent", "<u2"), ("reserved", "<u4")])
+BUCKET = np.dtype([("edge", "<u8"), ("bucket", "<u2"), ("is_error", "<u2"), ("reserved", "<u4")])
 """`struct osmia_bucket`."""
+
+CONTROL = np.dtype(
+    [
+        ("slow_ns", "<u8"),
+        ("sample_every", "<u4"),
+        ("sample_notable_every", "<u4"),
+        ("payload_bytes", "<u4"),
+        ("features", "<u4"),
+        ("jiffy_ns", "<u4"),
+        ("reserved", "<u4"),
+    ],
+    align=True,
+)
+"""`struct osmia_control`."""
 
 LEDGER_FIELDS = (
     "seen",
+    "sampled",
     "ring_full",
     "connections_full",
     "edges_full",
     "histogram_full",
     "unreadable",
-    "unanswered",
+    "chunks_lost",
     "abandoned",
+    "followed",
+    "unmatched",
+    "dns_lost",
+    "io_uring",
 )
 """`struct osmia_ledger`, as 64-bit words."""
 
-LEDGER_CAUSES = ("ring_full", "connections_full", "edges_full", "histogram_full", "unreadable")
+LEDGER_CAUSES = (
+    "ring_full",
+    "connections_full",
+    "edges_full",
+    "histogram_full",
+    "unreadable",
+    "chunks_lost",
+    "unmatched",
+    "dns_lost",
+)
 """Those fields that mean something was lost."""
-
-LEDGER_UNANSWERED = ("unanswered", "abandoned")
-"""Those fields that describe requests without an answer: followed by another one, or cut off with the connection."""

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -82,6 +84,30 @@ static int set_ignored_pid(struct bpf_object *object, uint32_t pid)
 	return 0;
 }
 
+/* The program that nothing calls but osmia_capture_sweep; asked for where the kernel has the
+ * helper it needs. */
+static bool is_sweep(const struct bpf_program *program)
+{
+	return !strcmp(bpf_program__name(program), "sweep");
+}
+
+static void ask_for_sweep(struct bpf_object *object)
+{
+	struct bpf_program *sweep = bpf_object__find_program_by_name(object, "sweep");
+
+	if (sweep && libbpf_probe_bpf_helper(BPF_PROG_TYPE_RAW_TRACEPOINT,
+					     BPF_FUNC_for_each_map_elem, NULL) == 1)
+		bpf_program__set_autoload(sweep, true);
+}
+
+static int set_control(struct bpf_object *object, const struct osmia_asked *asked)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(object, "control");
+	uint32_t zero = 0;
+
+	return map ? bpf_map_update_elem(bpf_map__fd(map), &zero, asked, BPF_ANY) : -ENOENT;
+}
+
 static int attach_all(struct osmia_capture *capture, const char **step)
 {
 	struct bpf_program *program;
@@ -89,6 +115,8 @@ static int attach_all(struct osmia_capture *capture, const char **step)
 	bpf_object__for_each_program(program, capture->object)
 	{
 		*step = bpf_program__name(program);
+		if (!bpf_program__autoload(program) || is_sweep(program))
+			continue;
 		if (capture->link_count == PROGRAMS_MAX)
 			return -E2BIG;
 		capture->links[capture->link_count] = bpf_program__attach(program);
@@ -100,7 +128,8 @@ static int attach_all(struct osmia_capture *capture, const char **step)
 }
 
 static int build(struct osmia_capture *capture, const char *path,
-		 const struct osmia_options *options, const char **step)
+		 const struct osmia_options *options, const struct osmia_asked *asked,
+		 const char **step)
 {
 	int error;
 
@@ -115,8 +144,13 @@ static int build(struct osmia_capture *capture, const char *path,
 	    (error = size_map(capture->object, "histogram", options->max_buckets)) ||
 	    (error = set_ignored_pid(capture->object, options->ignored_pid)))
 		return error;
+	ask_for_sweep(capture->object);
 	*step = "load it into the kernel";
 	error = bpf_object__load(capture->object);
+	if (error)
+		return error;
+	*step = "tell it what to do";
+	error = set_control(capture->object, asked);
 	if (error)
 		return error;
 	*step = "map the ring buffer";
@@ -128,7 +162,8 @@ static int build(struct osmia_capture *capture, const char *path,
 }
 
 struct osmia_capture *osmia_capture_open(const char *path, const struct osmia_options *options,
-					 char *error, size_t error_size)
+					 const struct osmia_asked *asked, char *error,
+					 size_t error_size)
 {
 	struct osmia_capture *capture = calloc(1, sizeof(*capture));
 	const char *step = "allocate memory";
@@ -137,7 +172,7 @@ struct osmia_capture *osmia_capture_open(const char *path, const struct osmia_op
 	libbpf_length = 0;
 	libbpf_words[0] = 0;
 	libbpf_set_print(keep_words);
-	code = capture ? build(capture, path, options, &step) : -ENOMEM;
+	code = capture ? build(capture, path, options, asked, &step) : -ENOMEM;
 	if (!code)
 		return capture;
 	snprintf(error, error_size, "%s: %s\n%s", step, strerror(-code), libbpf_words);
@@ -245,6 +280,59 @@ int osmia_capture_ledger(struct osmia_capture *capture, uint64_t *counters)
 	return error;
 }
 
+int osmia_capture_control(struct osmia_capture *capture, const struct osmia_asked *asked)
+{
+	return set_control(capture->object, asked);
+}
+
+int osmia_capture_sweep(struct osmia_capture *capture, uint32_t *jiffies)
+{
+	struct bpf_program *sweep = bpf_object__find_program_by_name(capture->object, "sweep");
+	LIBBPF_OPTS(bpf_test_run_opts, run);
+	int error;
+
+	if (!sweep || bpf_program__fd(sweep) < 0)
+		return -ENOTSUP;
+	error = bpf_prog_test_run_opts(bpf_program__fd(sweep), &run);
+	*jiffies = run.retval;
+	return error;
+}
+
+int osmia_capture_run_time(struct osmia_capture *capture, struct osmia_run_time *times,
+			   uint32_t max_times)
+{
+	struct bpf_program *program;
+	uint32_t count = 0;
+
+	bpf_object__for_each_program(program, capture->object)
+	{
+		struct bpf_prog_info info = {};
+		uint32_t size = sizeof(info);
+
+		if (bpf_program__fd(program) < 0 || count == max_times)
+			continue;
+		if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size))
+			return -errno;
+		snprintf(times[count].name, sizeof(times[count].name), "%s",
+			 bpf_program__name(program));
+		times[count].run_ns = info.run_time_ns;
+		times[count++].runs = info.run_cnt;
+	}
+	return count;
+}
+
+int osmia_statistics_on(void)
+{
+	int descriptor = bpf_enable_stats(BPF_STATS_RUN_TIME);
+
+	return descriptor < 0 ? -errno : descriptor;
+}
+
+void osmia_statistics_off(int descriptor)
+{
+	close(descriptor);
+}
+
 static int try_object(struct bpf_object *object, const char **step)
 {
 	struct bpf_program *program;
@@ -258,6 +346,8 @@ static int try_object(struct bpf_object *object, const char **step)
 	bpf_object__for_each_program(program, object)
 	{
 		*step = bpf_program__name(program);
+		if (!bpf_program__autoload(program))
+			continue;
 		link = bpf_program__attach(program);
 		if (!link)
 			return -errno;
@@ -291,6 +381,13 @@ int osmia_probe_map_type(int type)
 uint32_t osmia_event_size(void)
 {
 	return sizeof(struct osmia_event);
+}
+
+uint32_t osmia_control_size(void)
+{
+	return sizeof(struct osmia_control) == sizeof(struct osmia_asked)
+		       ? sizeof(struct osmia_control)
+		       : 0;
 }
 
 uint16_t osmia_histogram_bucket(uint64_t latency_ns)

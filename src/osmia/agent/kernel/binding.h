@@ -12,18 +12,30 @@ struct osmia_options {
 	uint32_t max_buckets;
 };
 
+/* struct osmia_control of bpf/events.h. */
+struct osmia_asked {
+	uint64_t slow_ns;
+	uint32_t sample_every;
+	uint32_t sample_notable_every;
+	uint32_t payload_bytes;
+	uint32_t features;
+	uint32_t jiffy_ns;
+	uint32_t reserved;
+};
+
 /* Load and attach every program of the object. Returns NULL and fills `error` (what failed and
  * libbpf's words). */
 struct osmia_capture *osmia_capture_open(const char *path, const struct osmia_options *options,
-					 char *error, size_t error_size);
+					 const struct osmia_asked *asked, char *error,
+					 size_t error_size);
 void osmia_capture_close(struct osmia_capture *capture);
 
 /* Move up to `max_events` events from the ring into slots of sizeof(struct osmia_event). Returns
  * how many. */
 long osmia_capture_drain(struct osmia_capture *capture, void *slots, size_t max_events);
 
-/* Read up to `max_entries` entries of the map "edges" or "histogram". Returns how many, or a
- * negative errno. */
+/* Read up to `max_entries` entries of the map "edges", "histogram" or "unseen". Returns how many,
+ * or a negative errno. */
 long osmia_capture_read(struct osmia_capture *capture, const char *map, void *keys, void *values,
 			uint32_t max_entries);
 
@@ -35,6 +47,29 @@ long osmia_capture_delete(struct osmia_capture *capture, const char *map, const 
  * negative errno. */
 int osmia_capture_ledger(struct osmia_capture *capture, uint64_t *counters);
 
+/* Change what is asked of the programs, at any time. 0 or a negative errno. */
+int osmia_capture_control(struct osmia_capture *capture, const struct osmia_asked *asked);
+
+/* Make the kernel report responses under way. 0 and the kernel's jiffies (32 bits of them), or a
+ * negative errno: -ENOTSUP where the kernel cannot (before 5.13). */
+int osmia_capture_sweep(struct osmia_capture *capture, uint32_t *jiffies);
+
+struct osmia_run_time {
+	char name[64];
+	uint64_t run_ns;
+	uint64_t runs;
+};
+
+/* What each loaded program has used while statistics were on. Returns how many programs there are,
+ * or a negative errno. */
+int osmia_capture_run_time(struct osmia_capture *capture, struct osmia_run_time *times,
+			   uint32_t max_times);
+
+/* Have the kernel measure all BPF programs (about 40 ns a run) until the descriptor returned is
+ * closed with osmia_statistics_off; a negative errno if it may not. */
+int osmia_statistics_on(void);
+void osmia_statistics_off(int descriptor);
+
 /* Load an object as it stands, attach each of its programs, take everything back. 0, or a negative
  * errno and `error` as above. */
 int osmia_try_object(const char *path, char *error, size_t error_size);
@@ -43,4 +78,5 @@ int osmia_try_object(const char *path, char *error, size_t error_size);
 int osmia_probe_map_type(int type);
 
 uint32_t osmia_event_size(void);
+uint32_t osmia_control_size(void);
 uint16_t osmia_histogram_bucket(uint64_t latency_ns);

@@ -5,7 +5,9 @@ Nothing is pinned: when the process ends, however it ends, the kernel detaches a
 
 from __future__ import annotations
 
+import errno
 import platform
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -13,17 +15,23 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from osmia.agent.events import BUCKET, EDGE, EVENT, LEDGER_FIELDS
+from osmia.agent.events import BUCKET, EDGE, EVENT, LEDGER_FIELDS, Feature, Unseen
 from osmia.model.errors import CaptureUnavailableError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Capture", "CaptureOptions", "EdgeTotals", "binding", "object_path"]
+__all__ = ["Capture", "CaptureOptions", "Control", "EdgeTotals", "RunTime", "binding", "object_path"]
 
 _MACHINES = {"x86_64": "x86", "aarch64": "arm64"}
 _DRAIN_EVENTS = 4096
 _WORDS_MAX = 300
+
+
+_JIFFIES_PER_S = (100, 250, 300, 1000)
+_JIFFY_NS = 4_000_000
+_JIFFIES_SURE = 200
+_PROGRAMS_MAX = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +49,36 @@ class CaptureOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Control:
+    """What is asked of the programs; may change at any time.
+
+    `sample_every`: 1 makes every request an event, n one in n of each edge, 0 none (all are counted instead);
+    `sample_notable_every` the same for errors and for those that take `slow_ns` or more. `payload_bytes` of a request
+    are copied, at most 512.
+    """
+
+    sample_every: int = 1
+    sample_notable_every: int = 1
+    slow_ns: int = 250_000_000
+    payload_bytes: int = 512
+    features: Feature = Feature.HTTP | Feature.POSTGRES | Feature.STREAMS | Feature.DNS
+
+
+@dataclass(frozen=True, slots=True)
 class EdgeTotals:
-    """Totals of every edge since its entry was made: shape (n,) keys uint64 and values EDGE."""
+    """Requests of every edge that were not sent as events, since its entry was made: keys (n,) uint64, values EDGE."""
 
     keys: NDArray[np.uint64]
     values: NDArray[np.void]
+
+
+@dataclass(frozen=True, slots=True)
+class RunTime:
+    """What one program used while statistics were on."""
+
+    program: str
+    run_ns: int
+    runs: int
 
 
 def binding() -> ModuleType:
@@ -84,13 +117,17 @@ def object_path(program: str) -> Path:
 class Capture:
     """Requests of every process on this machine, from the moment it is constructed until `close()`."""
 
-    def __init__(self, options: CaptureOptions | None = None) -> None:
-        """Load and attach.
+    def __init__(self, options: CaptureOptions | None = None, control: Control | None = None) -> None:
+        """Load, say what is asked, and attach.
 
         Raises:
             CaptureUnavailableError: the kernel refused; the text carries its reason.
         """
         options = options or CaptureOptions()
+        self._control = control or Control()
+        self._jiffy_ns = _JIFFY_NS
+        self._first_jiffies: tuple[int, int] | None = None
+        self._statistics = -1
         module = binding()
         self._lib: Any = module.lib
         self._ffi: Any = module.ffi
@@ -106,7 +143,7 @@ class Capture:
         )
         words = self._ffi.new("char[]", 4096)
         path = str(object_path("requests")).encode()
-        self._handle: Any = self._lib.osmia_capture_open(path, given, words, 4096)
+        self._handle: Any = self._lib.osmia_capture_open(path, given, self._asked(), words, 4096)
         if not self._handle:
             message = " ".join(self._ffi.string(words).decode(errors="replace").split())[:_WORDS_MAX]
             raise CaptureUnavailableError(
@@ -126,9 +163,73 @@ class Capture:
 
     def close(self) -> None:
         """Detach and free; safe to call twice."""
+        self.measure(on=False)
         if self._handle:
             self._lib.osmia_capture_close(self._handle)
             self._handle = None
+
+    def control(self, control: Control) -> None:
+        """Ask for something else from now on."""
+        if control == self._control:
+            return
+        self._control = control
+        self._tell()
+
+    def _asked(self) -> Any:  # noqa: ANN401 - a cffi struct
+        asked = self._control
+        fields = [asked.slow_ns, asked.sample_every, asked.sample_notable_every, asked.payload_bytes, asked.features]
+        return self._ffi.new("struct osmia_asked *", [*fields, self._jiffy_ns, 0])
+
+    def _tell(self) -> None:
+        _checked(self._lib.osmia_capture_control(self._handle, self._asked()), "tell the programs what to do")
+
+    def sweep(self) -> bool:
+        """Have the kernel report how far responses under way have come; False where it cannot (before Linux 5.13)."""
+        jiffies = self._ffi.new("uint32_t *")
+        result = self._lib.osmia_capture_sweep(self._handle, jiffies)
+        if result == -errno.ENOTSUP:
+            return False
+        _checked(result, "sweep the connections")
+        self._learn_jiffy(int(jiffies[0]), time.monotonic_ns())
+        return True
+
+    def _learn_jiffy(self, jiffies: int, now_ns: int) -> None:
+        """The kernel's clock tick, which nothing tells from inside a container, from two looks at its counter."""
+        first, then_ns = self._first_jiffies or (jiffies, now_ns)
+        self._first_jiffies = (first, then_ns)
+        passed = (jiffies - first) & 0xFFFFFFFF
+        if passed < _JIFFIES_SURE:
+            return
+        per_s = passed * 1e9 / (now_ns - then_ns)
+        self._first_jiffies = (jiffies, now_ns)
+        jiffy_ns = 1_000_000_000 // min(_JIFFIES_PER_S, key=lambda known: abs(known - per_s))
+        if jiffy_ns != self._jiffy_ns:
+            self._jiffy_ns = jiffy_ns
+            self._tell()
+
+    def unseen(self) -> dict[int, Unseen]:
+        """Processes of which some traffic cannot be seen, by pid, and why."""
+        pids, reasons = np.zeros(1024, dtype=np.uint32), np.zeros(1024, dtype=np.uint32)
+        count = self._read(b"unseen", pids, reasons)
+        return {pid: Unseen(why) for pid, why in zip(pids[:count].tolist(), reasons[:count].tolist(), strict=True)}
+
+    def measure(self, *, on: bool) -> bool:
+        """Switch the kernel's measuring of BPF programs (about 40 ns a run); False if it may not be."""
+        if not on and self._statistics >= 0:
+            self._lib.osmia_statistics_off(self._statistics)
+            self._statistics = -1
+        if on and self._statistics < 0:
+            self._statistics = self._lib.osmia_statistics_on()
+        return self._statistics >= 0
+
+    def run_time(self) -> list[RunTime]:
+        """What each program has used in all while measuring was on."""
+        times = self._ffi.new(f"struct osmia_run_time[{_PROGRAMS_MAX}]")
+        count = self._lib.osmia_capture_run_time(self._handle, times, _PROGRAMS_MAX)
+        return [
+            RunTime(self._ffi.string(one.name).decode(), int(one.run_ns), int(one.runs))
+            for one in times[0 : _checked(count, "read the run times")]
+        ]
 
     def drain(self) -> NDArray[np.void]:
         """Events that wait in the ring, oldest first, at most 4,096: shape (n,) of EVENT.
@@ -139,14 +240,14 @@ class Capture:
         return self._slots[: _checked(count, "drain the ring")]
 
     def edges(self) -> EdgeTotals:
-        """Totals of every edge."""
+        """What was counted instead of sent, of every edge."""
         keys = np.zeros(self._options.max_edges, dtype=np.uint64)
         values = np.zeros(self._options.max_edges, dtype=EDGE)
         count = self._read(b"edges", keys, values)
         return EdgeTotals(keys[:count], values[:count])
 
     def histogram(self) -> tuple[NDArray[np.void], NDArray[np.uint64]]:
-        """Every bucket that is not empty: keys (n,) of BUCKET and counts (n,)."""
+        """Latencies of what was counted instead of sent: keys (n,) of BUCKET and counts (n,)."""
         keys = np.zeros(self._options.max_buckets, dtype=BUCKET)
         counts = np.zeros(self._options.max_buckets, dtype=np.uint64)
         count = self._read(b"histogram", keys, counts)
