@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import web
 
 from osmia.lab.apiserver import discovery
+from osmia.lab.apiserver.access import Action, User
 from osmia.lab.apiserver.collection import Page, PageQuery, Record
 from osmia.lab.apiserver.deletion import DeletionOptions
 from osmia.lab.apiserver.errors import ApiError, bad_request
@@ -32,9 +33,14 @@ _OPEN_PATHS = {"/healthz", "/livez", "/readyz", "/version"}
 
 
 def application(api: ApiServer, *, tokens: Collection[str] = ()) -> web.Application:
-    """The server as an aiohttp application; with `tokens`, requests need one of them as bearer token."""
-    app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[_guard(api, frozenset(tokens))])
-    app.router.add_route("*", "/{path:.*}", _Handler(api).handle)
+    """The server as an aiohttp application.
+
+    With `tokens`, requests need one of them as bearer token, which may do everything, or a service account's, which
+    may do what RBAC says.
+    """
+    known = frozenset(tokens)
+    app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[_guard(api, known)])
+    app.router.add_route("*", "/{path:.*}", _Handler(api, known).handle)
     return app
 
 
@@ -48,7 +54,7 @@ def _guard(api: ApiServer, tokens: frozenset[str]) -> Any:  # noqa: ANN401 - aio
         try:
             await _strike(api, request)
             if tokens and request.path not in _OPEN_PATHS:
-                _authenticate(request, tokens)
+                _authorize(api, request, _authenticate(api, request, tokens))
             return await handler(request)
         except ApiError as exc:
             return _refusal(exc)
@@ -70,10 +76,32 @@ async def _strike(api: ApiServer, request: web.Request) -> None:
         raise ApiError(failure.code, "InjectedFault", f"ordered to fail with {failure.code}", details=details)
 
 
-def _authenticate(request: web.Request, tokens: frozenset[str]) -> None:
+def _authenticate(api: ApiServer, request: web.Request, tokens: frozenset[str]) -> User | None:
+    """The service account that asks; None for an administrator."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or token not in tokens:
+    if scheme.lower() == "bearer" and token in tokens:
+        return None
+    user = api.accounts.identify(token) if scheme.lower() == "bearer" else None
+    if user is None:
         raise ApiError(401, "Unauthorized", "Unauthorized")
+    return user
+
+
+def _authorize(api: ApiServer, request: web.Request, user: User | None) -> None:
+    """Anybody known may ask what there is and what they may do; the rest is for RBAC."""
+    target = parse(request.path)
+    if user is not None and target is not None:
+        api.accounts.require(user, _action(request, target))
+
+
+def _action(request: web.Request, target: Target) -> Action:
+    verbs = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+    verb = verbs.get(request.method, request.method.lower())
+    if not target.name:
+        is_watch = request.query.get("watch", "").lower() in {"1", "true"}
+        verb = {"get": "watch" if is_watch else "list", "delete": "deletecollection"}.get(verb, verb)
+    plural = f"{target.resource.plural}/{target.subresource}" if target.subresource else target.resource.plural
+    return Action(verb, target.resource.group, plural, target.namespace or "", target.name)
 
 
 def _not_allowed() -> ApiError:
@@ -98,8 +126,9 @@ def _json(value: object, *, status: int = 200, headers: dict[str, str] | None = 
 class _Handler:
     """Answers one request at a time from the server in this process."""
 
-    def __init__(self, api: ApiServer) -> None:
+    def __init__(self, api: ApiServer, tokens: frozenset[str]) -> None:
         self._api = api
+        self._tokens = tokens
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         target = parse(request.path)
@@ -281,12 +310,24 @@ class _Handler:
             return web.Response(text="ok")
         review = discovery.allowed_review(path)
         if review is not None and request.method == "POST":
-            # Whatever is asked (kubectl asks in protobuf), the answer is yes.
-            return _json(review, status=201)
+            # Whatever an administrator asks (kubectl asks in protobuf), the answer is yes.
+            user = _authenticate(self._api, request, self._tokens) if self._tokens else None
+            return _json(review if user is None else await self._reviewed(request, user, review), status=201)
         answer = discovery.answer(path, host=request.host)
         if answer is None:
             raise ApiError(404, "NotFound", f"the server could not find the requested resource: {path}")
         return _json(answer)
+
+    async def _reviewed(self, request: web.Request, user: User, review: Object) -> Object:
+        """The review of one action, which must be asked in JSON."""
+        body = read_body(await request.read(), request.content_type)
+        asked = (body.get("spec") or {}).get("resourceAttributes")
+        if review["kind"] != "SelfSubjectAccessReview" or asked is None:
+            raise bad_request(f"{review['kind']}: only resourceAttributes of a SelfSubjectAccessReview are answered")
+        plural = "/".join(filter(None, (asked.get("resource", ""), asked.get("subresource", ""))))
+        place, name = asked.get("namespace", ""), asked.get("name", "")
+        action = Action(asked.get("verb", ""), asked.get("group", ""), plural, place, name)
+        return review | {"spec": body["spec"], "status": {"allowed": self._api.accounts.is_allowed(user, action)}}
 
 
 def _list_body(target: Target, page: Page, metadata: Object, form: Form) -> bytes:

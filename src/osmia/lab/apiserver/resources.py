@@ -83,6 +83,7 @@ _TABLE = (
     Resource("configmaps", "ConfigMap", short_names=("cm",)),
     Resource("secrets", "Secret", fields=("type",)),
     Resource("serviceaccounts", "ServiceAccount", short_names=("sa",)),
+    Resource("resourcequotas", "ResourceQuota", has_status=True, short_names=("quota",)),
     Resource("persistentvolumeclaims", "PersistentVolumeClaim", has_status=True, short_names=("pvc",)),
     Resource("persistentvolumes", "PersistentVolume", is_namespaced=False, has_status=True, short_names=("pv",)),
     Resource("events", "Event", short_names=("ev",), fields=_EVENT_FIELDS),

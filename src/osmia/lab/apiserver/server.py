@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from osmia.lab.apiserver import defaults
+from osmia.lab.apiserver.access import Accounts
 from osmia.lab.apiserver.allocation import ServiceAddresses
 from osmia.lab.apiserver.collection import Collection, Page, PageQuery, Record, copied
 from osmia.lab.apiserver.deletion import Deletion, DeletionOptions
@@ -84,6 +85,7 @@ class ApiServer:
         self._collections = {plural: Collection(ring_size) for plural in RESOURCES}
         self._addresses = ServiceAddresses(service_network)
         self._deletion = Deletion(self)
+        self.accounts = Accounts(self, now=now)
         for name in _SYSTEM_NAMESPACES:
             self.create("namespaces", {"metadata": {"name": name}})
 
