@@ -26,7 +26,14 @@ _END_OF_ERROR = re.compile(rb"\0R\w+\0\0$")
 _SQLSTATE = re.compile(rb"\0C([0-9A-Z]{5})\0")
 _TRANSACTION = {b"I": TransactionStatus.IDLE, b"T": TransactionStatus.OPEN, b"E": TransactionStatus.FAILED}
 _ENCRYPTION_ANSWERS = (b"S", b"N", b"G")
-_HALF_WAY = frozenset(b"RGHW")  # authentication and COPY: the answer rightly stops without ReadyForQuery
+_HALF_WAY = (
+    b"R",
+    b"G",
+    b"H",
+    b"W",
+    b"I",
+    b"s",
+)  # authentication, COPY, pipelines: the answer rightly stops without ReadyForQuery
 _OK = "ok"
 _ERROR = "error"
 
@@ -71,7 +78,7 @@ def _end(start: _Walk, head: bytes, tail: bytes) -> _Walk:
 def _status_without_error(start: _Walk, end: _Walk) -> str:
     if end.ready == b"E":
         return _ERROR  # only a failing command leaves the transaction failed
-    if end.ready or start.tag or (start.kinds and start.kinds[-1] in _HALF_WAY):
+    if end.ready or start.tag or end.tag or (end.kinds or start.kinds)[-1:] in _HALF_WAY:
         return _OK
     return UNKNOWN
 
@@ -105,10 +112,11 @@ def _note(walk: _Walk, kind: bytes, body: bytes) -> None:
 
 
 def _walk_backwards(tail: bytes) -> _Walk:
-    """Find the messages that lead to the last ReadyForQuery; without one, nothing is known."""
+    """Find the messages that lead to the last ReadyForQuery; without one, only messages at the beginning count."""
     found = list(_READY.finditer(tail))
-    if not found:
-        return _Walk()
+    if not found:  # a statement within a pipeline
+        walk = _walk(tail)
+        return walk if walk.is_whole or walk.sqlstate else _Walk()
     ready = found[-1]
     upto = tail[: ready.end()]
     for entry in _ENTRY.finditer(upto):
