@@ -1,0 +1,414 @@
+"""From the kernel's totals per connection edge to windows: what each edge did since the last look, and whose it is.
+
+Pure; time is passed in. An edge's total is what its ended connections left in the kernel's map plus what the open ones
+say of themselves. A connection that ends between the two readings is missing for one look, so totals are followed
+upwards only. Differences gather per edge until something happened on it (a connect, a failure, an end) or its window is
+over; then they are named as requests are: cgroup for the near end, conntrack and addresses for the far one.
+
+Where the far end is a process of this host outside pods (an address of the host says nothing about who is behind it),
+the two ends find each other by address and port. The client's view then tells everything, the server's is left out.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from osmia.agent.events import RoleCode
+from osmia.agent.tcp_state import Measure, SocketFlag, TcpState
+from osmia.model.connection import ConnectionKey, ConnectionWindow
+from osmia.model.entity import Entity, EntityKind
+from osmia.model.request import Address, Role
+from osmia.model.window import WINDOW_S
+
+if typing.TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from osmia.agent.ends import EntityLookup
+
+__all__ = ["ConnectionTracker", "TrackerStatistics"]
+
+_NAMED_FOR_NS = 10_000_000_000
+_UNKNOWN_END_HOLD_NS = 2_000_000_000  # as in assembly: a pod's address may be told after its first connection
+_IDLE_EDGE_NS = 120_000_000_000
+_WINDOW_NS = WINDOW_S * 1_000_000_000
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+_SUMS = (
+    "opened",
+    "closed",
+    "refused",
+    "timed_out",
+    "unreachable",
+    "failed_otherwise",
+    "cancelled",
+    "connect_ns",
+    "rtt_ns",
+    "sent_bytes",
+    "received_bytes",
+    "segments",
+    "retransmits",
+    "resets_sent",
+    "resets_received",
+)
+_HAPPENINGS = slice(0, _SUMS.index("connect_ns"))
+_LIVE = ("sent_bytes", "received_bytes", "segments", "retransmits", "resets_sent", "resets_received")
+
+_Buckets = dict[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerStatistics:
+    """Edges followed now, and how often one was named and found to be out of scope."""
+
+    edges: int = 0
+    out_of_scope: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What identifies an edge, with the ports of its latest connection."""
+
+    role: Role
+    cgroup_id: int
+    netns: int
+    pid: int
+    command: str
+    local: Address
+    remote: Address
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """Who an edge belongs to; None where it is not reported."""
+
+    key: ConnectionKey | None
+    made_ns: int
+
+
+@dataclass(slots=True)
+class _Pending:
+    """What gathered since an edge was reported last."""
+
+    begun_ns: int
+    first_ns: int
+    sums: list[int] = field(default_factory=lambda: [0] * len(_SUMS))
+    active_ms: int = 0
+    last_ns: int = 0
+    histograms: tuple[_Buckets, _Buckets] = field(default_factory=lambda: ({}, {}))
+
+
+@dataclass(slots=True)
+class _Edge:
+    """One edge of the kernel: the totals that have been taken, and what waits to be reported."""
+
+    facts: _Facts
+    taken: list[int] = field(default_factory=lambda: [0] * len(_SUMS))
+    names: _Names | None = None
+    pending: _Pending | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One edge in one reading: totals, how many connections are open, first and last touch (Unix ns)."""
+
+    facts: _Facts
+    totals: list[int]
+    active: int
+    first_ns: int
+    last_ns: int
+
+
+class ConnectionTracker:
+    """Takes readings of the kernel's maps by `advance()`, gives windows by `flush()`."""
+
+    def __init__(self, entities: EntityLookup, *, only_kubernetes: bool = False) -> None:
+        """With `only_kubernetes`, edges of which neither end is a pod are counted and left out."""
+        self._entities = entities
+        self._only_kubernetes = only_kubernetes
+        self._statistics = TrackerStatistics()
+        self._edges: dict[int, _Edge] = {}
+        self._ends: dict[tuple[int, str, int], int] = {}
+        self._looked_ns = 0
+        self._buckets = _BucketGrowth()
+
+    def statistics(self) -> TrackerStatistics:
+        """Counters up to now."""
+        return replace(self._statistics, edges=len(self._edges))
+
+    def advance(self, state: TcpState, *, wall_offset_ns: int, now_ns: int) -> None:
+        """Take a reading; `wall_offset_ns` turns the kernel's clock into Unix ns, `now_ns` is Unix ns."""
+        grown = self._buckets.advance(state.buckets, state.bucket_counts)
+        elapsed_ms = (now_ns - self._looked_ns) // 1_000_000 if self._looked_ns else 0
+        self._ends = {}
+        for number, look in _looks(state, wall_offset_ns, now_ns):
+            self._ends[_end(look.facts.netns, look.facts.local)] = number
+            edge = self._edges.get(number)
+            if edge is None:
+                edge = self._edges[number] = _Edge(look.facts)
+            edge.facts = look.facts
+            self._take(edge, look, grown.get(number), elapsed_ms=elapsed_ms, now_ns=now_ns)
+        self._looked_ns = now_ns
+
+    def flush(self, *, now_ns: int) -> list[ConnectionWindow]:
+        """Every edge on which something happened, and the quiet ones whose window is over."""
+        windows: dict[tuple[int, ConnectionKey], ConnectionWindow] = {}
+        for edge in self._edges.values():
+            pending = edge.pending
+            if pending is None or not _is_due(pending, now_ns):
+                continue
+            names = self._names_of(edge, now_ns=now_ns, is_last_try=now_ns - pending.begun_ns >= _UNKNOWN_END_HOLD_NS)
+            if names is None:
+                continue
+            edge.pending = None
+            if names.key is not None:
+                window = _window_of(pending, names.key)
+                same = windows.get((window.start_s, window.key))
+                windows[window.start_s, window.key] = _added(same, window) if same else window
+        return list(windows.values())
+
+    def forget_idle(self, state: TcpState, *, now_ns: int, capacity: int) -> NDArray[np.uint64]:
+        """Edges to drop from the kernel so that new ones find room, once its map is half full; `now_ns` monotonic."""
+        if len(state.edge_keys) * 2 < capacity:
+            return state.edge_keys[:0]
+        is_old = state.edges["last_ns"].astype(np.int64) < now_ns - _IDLE_EDGE_NS
+        keys = state.edge_keys[is_old & ~np.isin(state.edge_keys, state.sockets["edge"])]
+        for number in keys.tolist():
+            self._edges.pop(number, None)
+        return keys
+
+    def _take(
+        self, edge: _Edge, look: _Look, grown: tuple[_Buckets, _Buckets] | None, *, elapsed_ms: int, now_ns: int
+    ) -> None:
+        differences = [max(0, now - before) for now, before in zip(look.totals, edge.taken, strict=True)]
+        if not look.active and grown is None and not any(differences):
+            return
+        if edge.pending is None:
+            edge.pending = _Pending(now_ns, min(now_ns, max(self._looked_ns, look.first_ns)))
+        pending = edge.pending
+        pending.sums = [one + more for one, more in zip(pending.sums, differences, strict=True)]
+        edge.taken = [max(pair) for pair in zip(look.totals, edge.taken, strict=True)]
+        pending.active_ms += look.active * elapsed_ms
+        pending.last_ns = now_ns if look.active else look.last_ns
+        for into, more_buckets in zip(pending.histograms, grown or ({}, {}), strict=True):
+            for bucket, count in more_buckets.items():
+                into[bucket] = into.get(bucket, 0) + count
+
+    # ---- names -----------------------------------------------------------------------------------------------------
+
+    def _names_of(self, edge: _Edge, *, now_ns: int, is_last_try: bool) -> _Names | None:
+        if edge.names is not None and now_ns - edge.names.made_ns < _NAMED_FOR_NS:
+            return edge.names
+        made = self._make_names(edge.facts, now_ns=now_ns, is_last_try=is_last_try)
+        if made is not None:
+            edge.names = made
+        return made
+
+    def _make_names(self, facts: _Facts, *, now_ns: int, is_last_try: bool) -> _Names | None:
+        is_client = facts.role is Role.CLIENT
+        far_address = self._far_address(facts)
+        far = self._entities.remote(far_address, at_ns=now_ns)
+        if far is None and not is_last_try:
+            return None
+        far = far or Entity(EntityKind.EXTERNAL, far_address.ip)
+        if far.kind in _HOST_KINDS and (other := self._other_end(facts, far_address)):
+            if not is_client:
+                return _Names(None, now_ns)
+            far = self._near(other, now_ns)
+        service = self._entities.service_of(facts.remote) if is_client else ""
+        near = replace(self._near(facts, now_ns), ip=facts.local.ip)
+        far = replace(far, ip=far_address.ip, service=service or far.service)
+        if self._only_kubernetes and not (_is_kubernetes(near) or _is_kubernetes(far)):
+            self._statistics = replace(self._statistics, out_of_scope=self._statistics.out_of_scope + 1)
+            return _Names(None, now_ns)
+        port = far_address.port if is_client else facts.local.port
+        source, destination = (near, far) if is_client else (far, near)
+        return _Names(ConnectionKey(facts.role, source, destination, port), now_ns)
+
+    def _far_address(self, facts: _Facts) -> Address:
+        if facts.role is Role.CLIENT:
+            return self._entities.translate(facts.local, facts.remote) or facts.remote
+        return self._entities.origin(facts.remote, facts.local) or facts.remote
+
+    def _near(self, facts: _Facts, now_ns: int) -> Entity:
+        return self._entities.local(facts.cgroup_id, facts.pid, facts.command, at_ns=now_ns)
+
+    def _other_end(self, facts: _Facts, far: Address) -> _Facts | None:
+        """The edge of this host that is seen from the far end."""
+        number = self._ends.get(_end(facts.netns, far))
+        edge = self._edges.get(number) if number is not None else None
+        return edge.facts if edge is not None and edge.facts.role is not facts.role else None
+
+
+class _BucketGrowth:
+    """Remembers every bucket's last count, as arrays: there may be tens of thousands."""
+
+    def __init__(self) -> None:
+        self._composites = np.zeros(0, dtype=np.uint64)
+        self._counts = np.zeros(0, dtype=np.uint64)
+
+    def advance(self, buckets: NDArray[np.void], counts: NDArray[np.uint64]) -> dict[int, tuple[_Buckets, _Buckets]]:
+        """By edge, connect and round-trip buckets that grew since the last reading."""
+        within = buckets["measure"].astype(np.uint64) << np.uint64(16) | buckets["bucket"]
+        # One number per bucket, to search for: edges are hashes, so what is added keeps them apart.
+        composites = buckets["edge"] + within * _GOLDEN
+        order = np.argsort(composites)
+        composites, counts = composites[order], counts[order]
+        before = np.zeros(len(composites), dtype=np.uint64)
+        if len(self._composites):
+            places = np.minimum(np.searchsorted(self._composites, composites), len(self._composites) - 1)
+            before = np.where(self._composites[places] == composites, self._counts[places], np.uint64(0))
+        # A smaller count means the entry was dropped and made anew.
+        growth = np.where(counts >= before, counts - before, counts)
+        self._composites, self._counts = composites, counts
+        changed = np.flatnonzero(growth)
+        found: dict[int, tuple[_Buckets, _Buckets]] = {}
+        for row, more in zip(buckets[order[changed]], growth[changed].tolist(), strict=True):
+            found.setdefault(int(row["edge"]), ({}, {}))[int(row["measure"])][int(row["bucket"])] = more
+        return found
+
+
+_HOST_KINDS = frozenset({EntityKind.NODE, EntityKind.PROCESS})
+_NOT_KUBERNETES = frozenset(
+    {EntityKind.EXTERNAL, EntityKind.PROCESS, EntityKind.UNIT, EntityKind.CONTAINER, EntityKind.NODE}
+)
+
+
+def _is_kubernetes(entity: Entity) -> bool:
+    return entity.kind not in _NOT_KUBERNETES
+
+
+def _end(netns: int, address: Address) -> tuple[int, str, int]:
+    """Loopback addresses mean something only within their network namespace."""
+    is_loopback = address.ip.startswith("127.") or address.ip == "::1"
+    return (netns if is_loopback else 0, address.ip, address.port)
+
+
+def _is_due(pending: _Pending, now_ns: int) -> bool:
+    return now_ns // _WINDOW_NS > pending.begun_ns // _WINDOW_NS or any(pending.sums[_HAPPENINGS])
+
+
+def _looks(state: TcpState, wall_offset_ns: int, now_ns: int) -> Iterator[tuple[int, _Look]]:
+    """Every edge of a reading: ended connections and open ones together."""
+    live = _live_by_edge(state.sockets)
+    columns = [state.edges[name].tolist() for name in _SUMS]
+    for index, number in enumerate(state.edge_keys.tolist()):
+        row = state.edges[index]
+        open_ones = live.pop(number, None)
+        totals = [column[index] for column in columns]
+        if open_ones:
+            totals = [one + more for one, more in zip(totals, open_ones.sums, strict=True)]
+        facts = _facts(row["key"], open_ones.latest if open_ones else row)
+        first_ns, last_ns = (int(row[name]) + wall_offset_ns for name in ("first_ns", "last_ns"))
+        yield number, _Look(facts, totals, open_ones.count if open_ones else 0, first_ns, min(now_ns, last_ns))
+    for number, one in live.items():
+        first_ns = int(one.latest["start_ns"]) + wall_offset_ns
+        yield number, _Look(_facts(one.latest["key"], one.latest), one.sums, one.count, first_ns, now_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """The open connections of one edge: how many, their sums as `_SUMS` has them, and one of them."""
+
+    count: int
+    sums: list[int]
+    latest: typing.Any
+
+
+def _live_by_edge(sockets: NDArray[np.void]) -> dict[int, _Open]:
+    flags = sockets["flags"]
+    is_owned, is_ended = flags & SocketFlag.OWNED != 0, flags & SocketFlag.ENDED != 0
+    rows = sockets[is_owned & ~is_ended & (sockets["established_ns"] != 0)]
+    numbers, one_of, inverse = np.unique(rows["edge"], return_index=True, return_inverse=True)
+    sums = np.zeros((len(numbers), len(_SUMS)), dtype=np.int64)
+    is_new = (rows["flags"] & SocketFlag.JOINED == 0).astype(np.int64)
+    np.add.at(sums[:, _SUMS.index("opened")], inverse, is_new)
+    for name in _LIVE:
+        np.add.at(sums[:, _SUMS.index(name)], inverse, rows[name].astype(np.int64))
+    counts = np.bincount(inverse, minlength=len(numbers)).tolist()
+    return {
+        number: _Open(counts[index], sums[index].tolist(), rows[one_of[index]])
+        for index, number in enumerate(numbers.tolist())
+    }
+
+
+def _facts(key: typing.Any, latest: typing.Any) -> _Facts:  # noqa: ANN401 - rows of structured arrays
+    is_server = int(key["role"]) == RoleCode.SERVER
+    server_port, local_port, remote_port = (
+        int(key["server_port"]),
+        int(latest["local_port"]),
+        int(latest["remote_port"]),
+    )
+    return _Facts(
+        role=Role.SERVER if is_server else Role.CLIENT,
+        cgroup_id=int(key["cgroup_id"]),
+        netns=int(key["netns"]),
+        pid=int(latest["pid"]),
+        command=key["command"].tobytes().split(b"\0", 1)[0].decode("utf-8", "replace"),
+        local=Address.from_bytes(key["local_ip"].tobytes(), server_port if is_server else local_port),
+        remote=Address.from_bytes(key["remote_ip"].tobytes(), remote_port if is_server else server_port),
+    )
+
+
+def _window_of(pending: _Pending, key: ConnectionKey) -> ConnectionWindow:
+    sums = dict(zip(_SUMS, pending.sums, strict=True))
+    sent, received = sums.pop("sent_bytes"), sums.pop("received_bytes")
+    resets_sent, resets_received = sums.pop("resets_sent"), sums.pop("resets_received")
+    connect_ns, rtt_ns = sums.pop("connect_ns"), sums.pop("rtt_ns")
+    is_client = key.role is Role.CLIENT
+    return ConnectionWindow(
+        start_s=pending.begun_ns // _WINDOW_NS * WINDOW_S,
+        key=key,
+        **sums,
+        active_ms=pending.active_ms,
+        client_bytes=sent if is_client else received,
+        server_bytes=received if is_client else sent,
+        client_resets=resets_sent if is_client else resets_received,
+        server_resets=resets_received if is_client else resets_sent,
+        connect_sum_ns=connect_ns,
+        rtt_sum_ns=rtt_ns,
+        first_ns=min(pending.first_ns, pending.last_ns),
+        last_ns=pending.last_ns,
+        connect_histogram=pending.histograms[Measure.CONNECT],
+        rtt_histogram=pending.histograms[Measure.RTT],
+    )
+
+
+_ADDED = (
+    "opened",
+    "closed",
+    "refused",
+    "timed_out",
+    "unreachable",
+    "failed_otherwise",
+    "cancelled",
+    "active_ms",
+    "client_bytes",
+    "server_bytes",
+    "segments",
+    "retransmits",
+    "client_resets",
+    "server_resets",
+    "connect_sum_ns",
+    "rtt_sum_ns",
+)
+
+
+def _added(one: ConnectionWindow, two: ConnectionWindow) -> ConnectionWindow:
+    """Two parts of one window: several processes of a workload are one edge."""
+    sums = {name: getattr(one, name) + getattr(two, name) for name in _ADDED}
+    return replace(
+        one,
+        **sums,
+        first_ns=min(one.first_ns, two.first_ns),
+        last_ns=max(one.last_ns, two.last_ns),
+        connect_histogram=_merged(one.connect_histogram, two.connect_histogram),
+        rtt_histogram=_merged(one.rtt_histogram, two.rtt_histogram),
+    )
+
+
+def _merged(one: Mapping[int, int], two: Mapping[int, int]) -> Mapping[int, int]:
+    return {bucket: one.get(bucket, 0) + two.get(bucket, 0) for bucket in {*one, *two}}
