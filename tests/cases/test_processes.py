@@ -78,7 +78,9 @@ async def test_real_server_is_one_owner(world: World, kind: str) -> None:
     user = await world.play(client, "client.py")
     await world.listening(server, 8080)
 
-    await user.ask(f"wide {server['status']['podIP']} 8080 40 5")
+    # Gunicorn's workers answer one request per connection.
+    how, many = ("fetch", "200") if kind == "gunicorn" else ("wide", "40 5")
+    await user.ask(f"{how} {server['status']['podIP']} 8080 {many}")
     await world.receiver.settle()
 
     edge = Edge(f"Deployment/default/{kind}-client", f"Deployment/default/{kind}-server")

@@ -93,8 +93,8 @@ async def agent(server: str, log: Path, *options: str) -> AsyncIterator[Agent]:
     made = Agent(process, log)
     try:
         with anyio.fail_after(_WAIT_S):
-            while b"capturing" not in log.read_bytes()[begin:]:
-                assert process.returncode is None, log.read_text()
+            while b"capturing" not in (said := await anyio.Path(log).read_bytes())[begin:]:
+                assert process.returncode is None, said.decode()
                 await anyio.sleep(0.02)
         yield made
     finally:
@@ -123,6 +123,8 @@ class World:
     async def deploy(self, name: str, *, namespace: str = "default", **pod: Any) -> Object:  # noqa: ANN401 - of a manifest
         """A Deployment of one pod that sleeps until it is told something; gives the pod."""
         labels = {"app": name}
+        if not any(one["metadata"]["name"] == namespace for one in self.lab.api.list("namespaces")):
+            self.lab.api.create("namespaces", {"metadata": {"name": namespace}})
         self.lab.api.create(
             "deployments",
             {
@@ -141,7 +143,9 @@ class World:
         with anyio.fail_after(_WAIT_S):
             while True:
                 for pod in self.lab.pods(namespace, prefix):
-                    if pod.get("status", {}).get("podIP") and self.lab.process_ids(pod):
+                    pids = self.lab.process_ids(pod).values()
+                    # A container's first process puts itself into its cgroup.
+                    if pod.get("status", {}).get("podIP") and pids and all(_cgroup_of(pid) != "/" for pid in pids):
                         return pod
                 await anyio.sleep(0.02)
 
@@ -190,6 +194,15 @@ class World:
                     return pod
                 await anyio.sleep(0.02)
 
+    async def resolve(self, user: Actor, name: str) -> str:
+        """The address of a name, once the cluster's name server has it."""
+        with anyio.fail_after(_WAIT_S):
+            while True:
+                try:
+                    return (await user.ask(f"resolve {name}")).split()[0]
+                except AssertionError:
+                    await anyio.sleep(0.05)
+
     async def play(self, pod: Object, program: str, *arguments: str, container: str = "") -> Actor:
         """Run one of `programs` in a pod, until the world ends."""
         return await self.start(pod, sys.executable, "-S", str(PROGRAMS / program), *arguments, container=container)
@@ -203,9 +216,8 @@ class World:
         """The command that runs a program in a pod's container, its cgroup included, as `kubectl exec` would."""
         pids = self.lab.process_ids(pod)
         pid = pids[container] if container else next(iter(pids.values()))
-        lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
-        cgroup = next(line[3:] for line in lines if line.startswith("0::"))
-        return ["sh", "-ec", _JOIN, f"{_cgroup_mount()}{cgroup}", "nsenter", f"--target={pid}", "--all", "--", *argv]
+        cgroup = f"{_cgroup_mount()}{_cgroup_of(pid)}"
+        return ["sh", "-ec", _JOIN, cgroup, "nsenter", f"--target={pid}", "--all", "--", *argv]
 
 
 def _sockets(pid: int) -> list[str]:
@@ -215,6 +227,11 @@ def _sockets(pid: int) -> list[str]:
 def _is_listening(line: str, port: str) -> bool:
     words = line.split()
     return words[1].endswith(port) and words[3] == "0A"
+
+
+def _cgroup_of(pid: int) -> str:
+    lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    return next(line[3:] for line in lines if line.startswith("0::"))
 
 
 def _cgroup_mount() -> Path:

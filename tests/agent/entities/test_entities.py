@@ -7,6 +7,7 @@ import platform
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -22,6 +23,7 @@ from tests.lab.apiserver.world import deployment, owned_by, pod, service
 pytestmark = pytest.mark.anyio
 _S = 1_000_000_000
 _CONTAINER = "ab" * 32
+_UID = "7c8e3e2f-9d1c-4b0a-8f6e-1234567890ab"
 _FAST = InformerTiming(first_pause_s=0.01)
 
 
@@ -71,8 +73,7 @@ def _web(api: ApiServer) -> str:
     replica_set = deployment() | {"metadata": {"name": "web-6d4cf", "ownerReferences": owned_by(owner)}}
     held = api.create("replicasets", replica_set)
     mine = pod("web-6d4cf-x2x5k", ip="10.244.0.9", ownerReferences=owned_by(held))
-    mine["status"]["containerStatuses"][0]["containerID"] = f"containerd://{_CONTAINER}"
-    uid = api.create("pods", mine)["metadata"]["uid"]
+    uid = api.create("pods", _with_container(mine))["metadata"]["uid"]
     theirs = api.create("pods", pod("web-6d4cf-b4b5c", node="node-b", ip="10.244.1.9", ownerReferences=owned_by(held)))
     api.create("services", service(clusterIP="10.96.0.5", type="NodePort", ports=[{"port": 80, "nodePort": 30080}]))
     target = {"kind": "Pod", "name": theirs["metadata"]["name"], "namespace": "default"}
@@ -80,6 +81,11 @@ def _web(api: ApiServer) -> str:
     metadata = {"name": "web-1", "labels": {"kubernetes.io/service-name": "web"}}
     api.create("endpointslices", {"metadata": metadata, "addressType": "IPv4", "endpoints": [endpoint]})
     return str(uid)
+
+
+def _with_container(one: dict[str, Any]) -> dict[str, Any]:
+    one["status"]["containerStatuses"][0]["containerID"] = f"containerd://{_CONTAINER}"
+    return one
 
 
 def _address(ip: str) -> dict[str, list[dict[str, str]]]:
@@ -108,11 +114,52 @@ async def test_container_that_is_not_known_yet(api: ApiServer, tmp_path: Path, c
 
     async with _running(api, tmp_path, clock) as entities:
         before = entities.local(12345, 77, "nginx", at_ns=clock.now_ns)
+        assert before is not None
         status = {"name": "main", "containerID": f"containerd://{_CONTAINER}"}
         api.patch("pods", "default", _WEB.pod, {"status": {"containerStatuses": [status]}}, "status")
         await until(lambda: entities.local(12345, 77, "nginx", at_ns=clock.now_ns) == _WEB)
 
     assert (before.id, before.container) == (_WEB.id, "")
+
+
+async def test_pod_that_is_not_known_yet(api: ApiServer, tmp_path: Path, clock: _Clock) -> None:
+    """A container that the API server has not told of is undecided, until it is told or two seconds have passed."""
+    _process(tmp_path, 77, cgroup=f"/kubepods/pod{_UID}/{_CONTAINER}", cmdline="/usr/bin/nginx")
+    _process(tmp_path, 78, cgroup=f"/kubepods/pod{_UID.replace('7', '8')}/{'cd' * 32}", cmdline="/usr/bin/nginx")
+
+    async with _running(api, tmp_path, clock) as entities:
+        first = [entities.local(0, pid, "nginx", at_ns=clock.now_ns) for pid in (77, 78)]
+        api.create("pods", _with_container(pod("late-1")))
+        await until(lambda: entities.local(0, 77, "nginx", at_ns=clock.now_ns) is not None)
+        told = entities.local(0, 77, "nginx", at_ns=clock.now_ns)
+        clock.now_ns += 3 * _S
+        never_told = entities.local(0, 78, "nginx", at_ns=clock.now_ns)
+
+    assert first == [None, None]
+    assert told is not None
+    assert told.id == "Pod/default/late-1"
+    assert never_told == Entity(EntityKind.CONTAINER, "cd" * 6, container="cd" * 32, node="node-a")
+
+
+async def test_job_whose_owner_is_not_known_yet(api: ApiServer, tmp_path: Path, clock: _Clock) -> None:
+    """A pod may be told before its Job, and only the Job says whose CronJob it is: undecided, never two names."""
+    _process(tmp_path, 77, cgroup=f"/kubepods/besteffort/pod{_UID}/{_CONTAINER}", cmdline="/bin/backup")
+    job = {"metadata": {"name": "backup-28", "uid": "j1"}, "kind": "Job", "apiVersion": "batch/v1"}
+    cron = {"metadata": {"name": "backup", "uid": "c1"}, "kind": "CronJob", "apiVersion": "batch/v1"}
+
+    async with _running(api, tmp_path, clock) as entities:
+        api.create("pods", _with_container(pod("backup-28-x2x5k", ownerReferences=owned_by(job))))
+        await until(lambda: entities.statistics()["pods"] == 1)
+        before = entities.local(0, 77, "backup", at_ns=clock.now_ns)
+        template = deployment()["spec"]["template"]
+        metadata = {"name": "backup-28", "ownerReferences": owned_by(cron)}
+        api.create("jobs", {"metadata": metadata, "spec": {"template": template}})
+        await until(lambda: entities.local(0, 77, "backup", at_ns=clock.now_ns) is not None)
+        after = entities.local(0, 77, "backup", at_ns=clock.now_ns)
+
+    assert before is None
+    assert after is not None
+    assert after.id == "CronJob/default/backup"
 
 
 async def test_remote_addresses(api: ApiServer, tmp_path: Path, clock: _Clock) -> None:
@@ -214,7 +261,7 @@ async def test_host_without_kubernetes(tmp_path: Path, clock: _Clock) -> None:
 
     outside = entities.remote(Address("10.1.2.3", 80), at_ns=clock.now_ns)
     assert ready
-    assert [one.id for one in found] == [
+    assert [one and one.id for one in found] == [
         "Unit//nginx",
         f"Container//{_CONTAINER[:12]}",
         "Process//rates.py",
@@ -245,7 +292,8 @@ async def test_lookups_of_the_same_process_are_cached(tmp_path: Path, clock: _Cl
     for _ in range(100):
         entities.local(0, 5, "x", at_ns=clock.now_ns)
     early = entities.statistics()["local_lookups"]
-    entities.local(0, 5, "x", at_ns=clock.now_ns + 31 * _S)
+    clock.now_ns += 31 * _S
+    entities.local(0, 5, "x", at_ns=clock.now_ns)
 
     assert (early, entities.statistics()["local_lookups"]) == (1, 2)
 
@@ -256,5 +304,6 @@ def test_this_very_machine(clock: _Clock) -> None:
 
     found = entities.local(0, os.getpid(), "pytest", at_ns=clock.now_ns)
 
+    assert found is not None
     assert found.name
     assert found.node == platform.node()

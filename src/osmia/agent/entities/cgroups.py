@@ -94,8 +94,9 @@ def find_mount(mountinfo: str) -> Path | None:
 class CgroupIndex:
     """Cgroup v2 id to path, kept after the cgroup is gone, filled by walking the mount.
 
-    An unknown id makes it walk again, but never for more than a fiftieth of the time: the next walk waits for fifty
-    times as long as the last one took (at least `pause_s`).
+    An unknown id makes it `look` for news first (`CgroupWatch.look` puts those in by `remember`), then walk again, but
+    never for more than a fiftieth of the time: the next walk waits for fifty times as long as the last one took (at
+    least `pause_s`).
     """
 
     def __init__(
@@ -112,6 +113,7 @@ class CgroupIndex:
         self._now = now
         self._paths: OrderedDict[int, str] = OrderedDict()
         self._next_walk_at = float("-inf")
+        self.look: Callable[[], None] | None = None
         self.walks = 0
         self.dropped = 0
 
@@ -123,6 +125,9 @@ class CgroupIndex:
     def path(self, cgroup_id: int) -> str | None:
         """Path of a cgroup below the mount ("/" for the root), None if it is not known."""
         found = self._paths.get(cgroup_id)
+        if found is None and self.look is not None:
+            self.look()
+            found = self._paths.get(cgroup_id)
         if found is None and self._mount and self._now() >= self._next_walk_at:
             self._walk(self._mount)
             found = self._paths.get(cgroup_id)

@@ -105,6 +105,12 @@ class Cluster:
         endpoint = self._endpoints.owner(ip, at_ns=at_ns)
         return self._endpoint_entity(endpoint, ip) if endpoint else None
 
+    def is_top(self, entity: Entity) -> bool:
+        """Whether an entity is surely the top of its owner chain: a Job's or ReplicaSet's own owner may be news yet."""
+        if entity.kind not in {EntityKind.JOB, EntityKind.REPLICA_SET}:
+            return True
+        return (entity.namespace, entity.name) in self._owners.get(entity.kind.value, {})
+
     def service_at(self, ip: str, port: int) -> Service | None:
         """The Service behind a virtual address and port, or behind a port of a node."""
         found = self._services.get((ip, port))

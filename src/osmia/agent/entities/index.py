@@ -28,6 +28,7 @@ from osmia.agent.entities.hosts import local_addresses, node_namespace
 from osmia.agent.entities.informer import Informer, InformerTiming, Source
 from osmia.agent.entities.objects import EndpointSlice, MetadataOnly, Node, Pod, Service, Workload
 from osmia.agent.entities.processes import read_process, short_id
+from osmia.agent.entities.watch import CgroupWatch
 from osmia.model.entity import Entity, EntityKind, KubernetesObject
 from osmia.model.errors import OsmiaError, UnavailableError
 from osmia.model.request import Address
@@ -39,6 +40,7 @@ _log = get_logger("entities")
 _LOCAL_MAX = 4_096
 _LOCAL_LIFE_NS = 30_000_000_000
 _UNRESOLVED_LIFE_NS = 500_000_000
+_UNDECIDED_LIFE_NS = 20_000_000
 _STRANGERS_MAX = 16_384
 _STRANGER_HOLD_NS = 2_000_000_000
 _SETTLE_NS = 15_000_000_000
@@ -88,14 +90,17 @@ class Entities:
         self._host = platform.node()
         self._node = self._options.node or self._host
         self._cluster = Cluster(now_ns=now_ns)
-        self._cgroups = CgroupIndex(_cgroup_mount(self._options.proc))
+        self._mount = _cgroup_mount(self._options.proc)
+        self._cgroups = CgroupIndex(self._mount)
+        self._watch: CgroupWatch | None = None
         given = [Path(one.strip()) for one in self._options.node_netns.split(",") if one.strip()]
         self._namespaces = given or [node_namespace(self._options.proc)]
         self._conntracks: list[Conntrack] = []
         self._informers: dict[str, Informer[Any]] = {}
         self._own_addresses: frozenset[str] = frozenset()
-        self._local: OrderedDict[tuple[int, int, str], tuple[int, int, Entity]] = OrderedDict()
+        self._local: OrderedDict[tuple[int, int, str], tuple[int, int, Entity | None]] = OrderedDict()
         self._strangers: OrderedDict[str, int] = OrderedDict()
+        self._newcomers: OrderedDict[str, int] = OrderedDict()
         self._kubernetes = Feature("kubernetes", is_working=False, reason="not started")
         self._translation = Feature("conntrack", is_working=False, reason="not started")
         self._counters: Counter[str] = Counter()
@@ -111,8 +116,11 @@ class Entities:
         """Follow cluster, connection tracking and own addresses until cancelled."""
         with ExitStack() as opened:
             self._open_conntracks(opened)
+            self._open_watch(opened)
             await self._refresh_addresses()
             async with anyio.create_task_group() as group:
+                if self._watch is not None:
+                    group.start_soon(self._watch.run)
                 group.start_soon(self._keep_house)
                 group.start_soon(self._keep_addresses)
                 for conntrack in self._conntracks:
@@ -128,18 +136,22 @@ class Entities:
 
     # ---- lookups ---------------------------------------------------------------------------------------------------
 
-    def local(self, cgroup_id: int, pid: int, command: str, *, at_ns: int) -> Entity:
+    def local(self, cgroup_id: int, pid: int, command: str, *, at_ns: int) -> Entity | None:
         """The entity that a process of this machine belongs to: its pod's workload, unit, container, or itself.
 
         `cgroup_id` is the cgroup v2 id as the kernel gives it (0 or 1: not known), `command` the kernel's name for it.
+        None if that cannot be said yet: for two seconds per container or pod of which the API server has not told
+        everything, and until the cluster's objects are known.
         """
+        del at_ns  # whose a process is does not change
+        now_ns = self._now_ns()
         key = (cgroup_id, pid, command)
         cached = self._local.get(key)
-        if cached is not None and cached[0] == self._cluster.generation and at_ns < cached[1]:
+        if cached is not None and cached[0] == self._cluster.generation and now_ns < cached[1]:
             return cached[2]
         self._counters["local_lookups"] += 1
         entity, life_ns = self._find_local(cgroup_id, pid, command)
-        self._local[key] = (self._cluster.generation, at_ns + life_ns, entity)
+        self._local[key] = (self._cluster.generation, now_ns + life_ns, entity)
         self._local.move_to_end(key)
         while len(self._local) > _LOCAL_MAX:
             self._local.popitem(last=False)
@@ -207,6 +219,8 @@ class Entities:
         """Counters and sizes, by name."""
         numbers = dict(self._counters) | dict(self._cluster.statistics())
         numbers |= {"cgroups": len(self._cgroups), "cgroup_walks": self._cgroups.walks}
+        if self._watch is not None:
+            numbers |= {f"cgroup_watch_{name}": value for name, value in self._watch.counters.items()}
         for conntrack in self._conntracks:
             for name, value in conntrack.statistics().items():
                 numbers[f"conntrack_{name}"] = numbers.get(f"conntrack_{name}", 0) + value
@@ -217,7 +231,7 @@ class Entities:
 
     # ---- local -----------------------------------------------------------------------------------------------------
 
-    def _find_local(self, cgroup_id: int, pid: int, command: str) -> tuple[Entity, int]:
+    def _find_local(self, cgroup_id: int, pid: int, command: str) -> tuple[Entity | None, int]:
         """The entity, and for how many ns that holds."""
         path = self._cgroups.path(cgroup_id) if cgroup_id > 1 else None
         membership = parse(path) if path else Membership()
@@ -232,13 +246,21 @@ class Entities:
         kind = EntityKind.UNIT if membership.unit else EntityKind.PROCESS
         return Entity(kind, membership.unit or name or "unknown", node=self._node), _LOCAL_LIFE_NS
 
-    def _in_container(self, membership: Membership) -> tuple[Entity, int]:
+    def _in_container(self, membership: Membership) -> tuple[Entity | None, int]:
         found = self._cluster.by_container(membership.container_id) or self._cluster.by_pod(membership.pod_uid)
+        is_complete = found is not None and self._cluster.is_top(found)
+        if self._access is not None and not is_complete and self._is_newcomer(membership):
+            self._counters["undecided"] += 1
+            return None, _UNDECIDED_LIFE_NS
         if found is not None:
             return found, _LOCAL_LIFE_NS if found.container else _UNRESOLVED_LIFE_NS
         name = short_id(membership.container_id) or f"pod {membership.pod_uid}"
         life_ns = _UNRESOLVED_LIFE_NS if self.has_kubernetes else _LOCAL_LIFE_NS
         return Entity(EntityKind.CONTAINER, name, container=membership.container_id, node=self._node), life_ns
+
+    def _is_newcomer(self, membership: Membership) -> bool:
+        """Whether the API server may still tell more of a container or pod."""
+        return self._is_new(self._newcomers, membership.pod_uid or membership.container_id)
 
     # ---- remote ----------------------------------------------------------------------------------------------------
 
@@ -253,15 +275,18 @@ class Entities:
 
     def _is_undecided(self, ip: str) -> bool:
         """Whether an address that nobody has may still turn out to be a pod's."""
+        return self._is_new(self._strangers, ip, is_possible=_may_be_pod(ip))
+
+    def _is_new(self, first_seen: OrderedDict[str, int], name: str, *, is_possible: bool = True) -> bool:
+        """Whether a name was first seen less than two seconds ago, or the cluster is not known yet."""
         now_ns = self._now_ns()
         if not self._is_settled(now_ns):
             return True
-        first_ns = self._strangers.get(ip)
+        first_ns = first_seen.get(name)
         if first_ns is None:
-            first_ns = now_ns if _may_be_pod(ip) else 0
-            self._strangers[ip] = first_ns
-            while len(self._strangers) > _STRANGERS_MAX:
-                self._strangers.popitem(last=False)
+            first_ns = first_seen[name] = now_ns if is_possible else 0
+            while len(first_seen) > _STRANGERS_MAX:
+                first_seen.popitem(last=False)
         return now_ns - first_ns < _STRANGER_HOLD_NS
 
     def _is_settled(self, now_ns: int) -> bool:
@@ -321,6 +346,17 @@ class Entities:
         if not self._informers or problems:
             return replace(self._kubernetes, is_working=False, reason="; ".join(problems) or self._kubernetes.reason)
         return replace(self._kubernetes, is_working=True, reason="")
+
+    def _open_watch(self, opened: ExitStack) -> None:
+        if self._mount is None:
+            return
+        try:
+            self._watch = opened.enter_context(CgroupWatch(self._mount, self._cgroups.remember))
+        except UnavailableError as exc:
+            _log.warning("new cgroups are found by walking only", problem=str(exc))
+            return
+        self._cgroups.look = self._watch.look
+        opened.callback(setattr, self._cgroups, "look", None)
 
     def _open_conntracks(self, opened: ExitStack) -> None:
         reasons = []
