@@ -7,9 +7,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from osmia.model.histogram import bucket_of
-from osmia.model.wire import TABLES, Table, compress, encode
+from osmia.model.wire import ADDED, TABLES, Table, compress, encode
 
-__all__ = ["NS", "body", "columns", "entity", "ledger_row", "object_row", "request_row", "window_row"]
+__all__ = [
+    "NS",
+    "body",
+    "columns",
+    "connection_row",
+    "entity",
+    "ledger_row",
+    "listener_row",
+    "object_row",
+    "request_row",
+    "window_row",
+]
 
 NS = 10**9
 Row = dict[str, Any]
@@ -32,9 +43,7 @@ def window_row(
     **known: object,
 ) -> Row:
     """One row of `windows` whose requests have these latencies, spread from the start of the window."""
-    histogram: dict[int, int] = {}
-    for latency_ns in latencies_ns:
-        histogram[bucket_of(latency_ns)] = histogram.get(bucket_of(latency_ns), 0) + 1
+    histogram = _histogram(latencies_ns)
     count = len(latencies_ns)
     return {
         "start_s": start_s,
@@ -110,6 +119,9 @@ def object_row(*, kind: str, name: str, namespace: str = "shop", seen_ns: int = 
     }
 
 
+_LATER = ADDED[Table.LEDGER]
+
+
 def ledger_row(*, time_ns: int, lost: Mapping[str, int] | None = None, **known: object) -> Row:
     """One row of `ledger`."""
     lost = lost or {}
@@ -125,8 +137,72 @@ def ledger_row(*, time_ns: int, lost: Mapping[str, int] | None = None, **known: 
         "lag_ns": 1_500_000_000,
         "cpu_ns": 0,
         "rss_bytes": 64 << 20,
+        **{name: [] if "list" in kind.value else 0 for name, kind in TABLES[Table.LEDGER].items() if name in _LATER},
+        "level": "full",
+        "export_error": "",
         **known,
     }
+
+
+def connection_row(
+    *,
+    start_s: int,
+    source: str = "Deployment/shop/web",
+    target: str = "Deployment/shop/cart",
+    connects_ns: Sequence[int] = (1_000_000,),
+    **known: object,
+) -> Row:
+    """One row of `connections`, seen by the client: connects of these durations, all closed, each 50 us away."""
+    connects, trips = _histogram(connects_ns), _histogram([50_000] * len(connects_ns))
+    count = len(connects_ns)
+    sums = dict.fromkeys(("refused", "timed_out", "unreachable", "failed_otherwise", "cancelled", "active_ms"), 0)
+    sums |= dict.fromkeys(("retransmits", "client_resets", "server_resets"), 0)
+    return {
+        "start_s": start_s,
+        "role": "client",
+        **entity("source", source),
+        **entity("destination", target),
+        "server_port": 8080,
+        "opened": count,
+        "closed": count,
+        **sums,
+        "client_bytes": 100 * count,
+        "server_bytes": 1_000 * count,
+        "segments": 2 * count,
+        "connect_sum_ns": sum(connects_ns),
+        "rtt_sum_ns": 50_000 * count,
+        "first_ns": start_s * NS,
+        "last_ns": start_s * NS + count * 1_000,
+        "connect_buckets": sorted(connects),
+        "connect_counts": [connects[bucket] for bucket in sorted(connects)],
+        "rtt_buckets": sorted(trips),
+        "rtt_counts": [trips[bucket] for bucket in sorted(trips)],
+        **known,
+    }
+
+
+def listener_row(*, start_s: int, **known: object) -> Row:
+    """One row of `listeners`: a queue that held three of four."""
+    return {
+        "start_s": start_s,
+        "kind": "Deployment",
+        "namespace": "shop",
+        "name": "cart",
+        "pod": "cart-1",
+        "node": "node-1",
+        "port": 8080,
+        "dropped": 0,
+        "waiting": 3,
+        "waiting_max": 4,
+        **known,
+    }
+
+
+def _histogram(values_ns: Sequence[int]) -> dict[int, int]:
+    histogram: dict[int, int] = {}
+    for value_ns in values_ns:
+        histogram[bucket_of(value_ns)] = histogram.get(bucket_of(value_ns), 0) + 1
+    return histogram
 
 
 def columns(table: Table, rows: Sequence[Row]) -> dict[str, list[object]]:

@@ -12,9 +12,9 @@ from __future__ import annotations
 import functools
 import os
 import platform
-import resource
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -22,19 +22,22 @@ import aiohttp
 import anyio
 import anyio.abc
 
-from osmia import __version__
 from osmia.agent.assembly import Assembler
 from osmia.agent.config import AgentConfig, Scope
 from osmia.agent.entities.index import Entities, EntityOptions
-from osmia.agent.events import LEDGER_CAUSES
+from osmia.agent.events import LEDGER_CAUSES, Feature
 from osmia.agent.export import Exporter, first_sequence, object_columns, request_columns, window_columns
-from osmia.agent.kernel.capture import Capture, CaptureOptions
+from osmia.agent.governor import LIMITS, Budgets, Level
+from osmia.agent.health import Condition, Health, command_of
+from osmia.agent.kernel.attachment import Attachment
+from osmia.agent.kernel.capture import CaptureOptions, Control
+from osmia.agent.plan import control_for
 from osmia.agent.post import IngestKey, sender
 from osmia.agent.redaction import Redaction
 from osmia.agent.spool import Spool, spool_directory
 from osmia.agent.uncaptured import UncapturedTracker, idle_edges
 from osmia.model import wire
-from osmia.model.errors import ConfigError
+from osmia.model.errors import CaptureUnavailableError, ConfigError
 from osmia.model.request import Request
 from osmia.telemetry import get_logger
 
@@ -49,12 +52,14 @@ _POST_TIMEOUT_S = 10.0
 _FAREWELL_S = 3.0
 _NAMES_WITHIN_S = 5.0
 _EMPTY_RING = 4096
+_BPF_CORES_LEAST = 0.5
+_BPF_SHARE = 0.1
 
 
 class _Agent:
     """State of one running agent; made complete by its constructor."""
 
-    def __init__(self, config: AgentConfig, capture: Capture, entities: Entities, exporter: Exporter) -> None:
+    def __init__(self, config: AgentConfig, capture: Attachment, entities: Entities, exporter: Exporter) -> None:
         self.config = config
         self.capture = capture
         self.entities = entities
@@ -64,10 +69,13 @@ class _Agent:
         self.assembler = Assembler(entities, only_kubernetes=is_kubernetes)
         self.node = config.node or platform.node()
         self.started_ns = time.time_ns()
+        self.health = Health(_budgets(config), calm_s=config.calm_s, node=self.node, started_ns=self.started_ns)
         self._tracker = UncapturedTracker()
         self._requests: list[Request] = []
         self._lost_requests = 0
         self._lag_ns = 0
+        self._events = 0
+        self._attach_error = ""
         self._all_objects_due_s = 0.0
 
     async def drain_loop(self) -> None:
@@ -82,12 +90,40 @@ class _Agent:
             await anyio.sleep(self.config.flush_s)
             self.flush()
 
+    async def health_loop(self) -> None:
+        """Watch what this costs and give up or take back detail, for ever."""
+        while True:
+            await self.health.tick()
+            self.apply()
+
+    def apply(self) -> None:
+        """Ask the kernel for what sampling wants and the governor allows."""
+        limits = self.health.governor.limits
+        self.capture.control(control_for(limits))
+        if limits.is_attached and not self.capture.is_attached:
+            self._attach()
+        elif self.capture.is_attached and not limits.is_attached:
+            self.capture.control(Control(features=Feature(0)))
+            self.flush()
+            self.capture.detach()
+
+    def _attach(self) -> None:
+        try:
+            self.capture.attach()
+        except CaptureUnavailableError as exc:
+            if str(exc) != self._attach_error:
+                _log.error("cannot attach again, trying every second", error=str(exc))
+            self._attach_error = str(exc)
+        else:
+            self._attach_error = ""
+
     def drain(self) -> None:
         """Everything that waits in the ring, through assembly."""
         while True:
             events = self.capture.drain()
             now_ns = time.time_ns()
             offset_ns = now_ns - time.monotonic_ns()
+            self._events += len(events)
             if len(events):
                 self._lag_ns = max(self._lag_ns, now_ns - offset_ns - int(events["end_ns"][0]))
             self._keep(self.assembler.add(events, wall_offset_ns=offset_ns, now_ns=now_ns))
@@ -111,7 +147,7 @@ class _Agent:
         for start in range(0, len(requests), _REQUESTS_PER_BATCH):
             part = requests[start : start + _REQUESTS_PER_BATCH]
             self.exporter.submit(wire.Table.REQUESTS, request_columns(part, self.redaction))
-        self.exporter.submit(wire.Table.LEDGER, self._ledger_columns(now_ns))
+        self.exporter.submit(wire.Table.LEDGER, self.health.ledger_columns(self._condition(), now_ns=now_ns))
         self._lag_ns = 0
         self.beat()
 
@@ -154,23 +190,23 @@ class _Agent:
             "list_rows": export.lost_list_rows + export.spool.evicted_rows + export.spool.torn_rows,
         }
 
-    def _ledger_columns(self, now_ns: int) -> dict[str, list[object]]:
-        usage = resource.getrusage(resource.RUSAGE_SELF)
+    def _condition(self) -> Condition:
         kernel = self.capture.ledger()
-        lost = {cause: count for cause, count in self.lost(kernel).items() if count}
-        return {
-            "time_ns": [now_ns],
-            "node": [self.node],
-            "version": [__version__],
-            "started_ns": [self.started_ns],
-            "seen": [kernel["seen"]],
-            "exported": [self.exporter.statistics().exported_rows],
-            "lost_causes": [list(lost)],
-            "lost_counts": [list(lost.values())],
-            "lag_ns": [self._lag_ns],
-            "cpu_ns": [int((usage.ru_utime + usage.ru_stime) * 1e9)],
-            "rss_bytes": [_resident_bytes()],
-        }
+        export = self.exporter.statistics()
+        return Condition(
+            seen=kernel["seen"],
+            sampled=kernel["sampled"],
+            events=self._events,
+            exported=export.exported_rows,
+            lost=self.lost(kernel),
+            lag_ns=self._lag_ns,
+            sample_every=self.health.governor.limits.sampling(1),
+            queue_bytes=export.queued_bytes,
+            spool_bytes=export.spool.size_bytes,
+            export_error=export.spool_error or export.last_error,
+            features=[],
+            unseen=Counter(command_of(pid) for pid in self.capture.unseen()),
+        )
 
 
 async def run_agent(config: AgentConfig) -> None:
@@ -190,7 +226,7 @@ async def run_agent(config: AgentConfig) -> None:
     key = IngestKey.read(config.key, config.key_file)
     timeout = aiohttp.ClientTimeout(total=_POST_TIMEOUT_S)
     async with aiohttp.ClientSession(timeout=timeout) as session:
-        with Capture(options) as capture:
+        with Attachment(options, control_for(LIMITS[Level.FULL])) as capture:
             entities = Entities(_entity_options(config))
             await _run(_Agent(config, capture, entities, _exporter(session, config, key)))
 
@@ -218,6 +254,7 @@ async def _run(agent: _Agent) -> None:
         agent.beat()
         tasks.start_soon(agent.drain_loop)
         tasks.start_soon(agent.flush_loop)
+        tasks.start_soon(agent.health_loop)
         tasks.start_soon(agent.exporter.run)
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for number in signals:
@@ -245,6 +282,6 @@ def _entity_options(config: AgentConfig) -> EntityOptions:
     )
 
 
-def _resident_bytes() -> int:
-    with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - hot enough to skip pathlib
-        return int(file.read().split()[1]) * resource.getpagesize()
+def _budgets(config: AgentConfig) -> Budgets:
+    bpf_cores = config.bpf_budget_cores or max(_BPF_CORES_LEAST, _BPF_SHARE * len(os.sched_getaffinity(0)))
+    return Budgets(bpf_cores, config.cpu_budget_cores, int(config.memory_budget_mib * 1024 * 1024))

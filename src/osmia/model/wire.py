@@ -1,4 +1,4 @@
-"""What travels from agent to server: four tables as Arrow IPC streams, declared once here.
+"""What travels from agent to server: six tables as Arrow IPC streams, declared once here.
 
 The agent writes with nanoarrow (3 MB of memory where pyarrow takes 76: docs/decisions/0003), the server reads
 with pyarrow straight into the store. One HTTP POST carries one table; its number makes a retry harmless.
@@ -44,6 +44,8 @@ class Table(enum.StrEnum):
     REQUESTS = "requests"
     OBJECTS = "objects"
     LEDGER = "ledger"
+    CONNECTIONS = "connections"
+    LISTENERS = "listeners"
 
 
 class Kind(enum.Enum):
@@ -145,17 +147,89 @@ TABLES: Mapping[Table, Mapping[str, Kind]] = MappingProxyType(
             "lag_ns": Kind.UINT64,
             "cpu_ns": Kind.UINT64,
             "rss_bytes": Kind.UINT64,
+            "bpf_ns": Kind.UINT64,
+            "bpf_programs": Kind.LIST_STRING,
+            "bpf_program_ns": Kind.LIST_UINT64,
+            "events": Kind.UINT64,
+            "sampled": Kind.UINT64,
+            "sample_every": Kind.UINT32,
+            "level": Kind.STRING,
+            "queue_bytes": Kind.UINT64,
+            "spool_bytes": Kind.UINT64,
+            "export_error": Kind.STRING,
+            "features": Kind.LIST_STRING,
+            "feature_states": Kind.LIST_STRING,
+            "feature_reasons": Kind.LIST_STRING,
+            "unseen_commands": Kind.LIST_STRING,
+            "unseen_counts": Kind.LIST_UINT64,
+            "step_ns": Kind.LIST_UINT64,
+            "step_from": Kind.LIST_STRING,
+            "step_to": Kind.LIST_STRING,
+            "step_causes": Kind.LIST_STRING,
+        },
+        # One row per edge x port x window, whatever is spoken; additive, see model/connection.py.
+        Table.CONNECTIONS: {
+            "start_s": Kind.UINT32,
+            "role": Kind.STRING,
+            **_entity("source"),
+            **_entity("destination"),
+            "server_port": Kind.UINT16,
+            "opened": Kind.UINT64,
+            "closed": Kind.UINT64,
+            "refused": Kind.UINT64,
+            "timed_out": Kind.UINT64,
+            "unreachable": Kind.UINT64,
+            "failed_otherwise": Kind.UINT64,
+            "cancelled": Kind.UINT64,
+            "active_ms": Kind.UINT64,
+            "client_bytes": Kind.UINT64,
+            "server_bytes": Kind.UINT64,
+            "segments": Kind.UINT64,
+            "retransmits": Kind.UINT64,
+            "client_resets": Kind.UINT64,
+            "server_resets": Kind.UINT64,
+            "connect_sum_ns": Kind.UINT64,
+            "rtt_sum_ns": Kind.UINT64,
+            "first_ns": Kind.UINT64,
+            "last_ns": Kind.UINT64,
+            "connect_buckets": Kind.LIST_UINT16,
+            "connect_counts": Kind.LIST_UINT64,
+            "rtt_buckets": Kind.LIST_UINT16,
+            "rtt_counts": Kind.LIST_UINT64,
+        },
+        # One row per listening port x window in which its queue was not empty or dropped something.
+        Table.LISTENERS: {
+            "start_s": Kind.UINT32,
+            "kind": Kind.STRING,
+            "namespace": Kind.STRING,
+            "name": Kind.STRING,
+            "pod": Kind.STRING,
+            "node": Kind.STRING,
+            "port": Kind.UINT16,
+            "dropped": Kind.UINT64,
+            "waiting": Kind.UINT32,
+            "waiting_max": Kind.UINT32,
         },
     }
 )
 """Columns of each table, in order. `source_ip` and `destination_ip` are the addresses after DNAT, as text.
 
-`target` of a request is its raw path or statement, empty except where the agent was told to send it.
+`target` of a request is its raw path or statement, empty except where the agent was told to send it. In the ledger
+`bpf_ns` is what our programs took in the kernel, extrapolated from samples (0: not measured); `sample_every` is 1 event
+per N requests now (0: none); `unseen_*` are processes whose traffic cannot be seen, by command; the lists `step_*` are
+the governor's steps since the last row.
 """
+
+
+def _behind(table: Table, column: str) -> frozenset[str]:
+    names = list(TABLES[table])
+    return frozenset(names[names.index(column) + 1 :])
+
 
 ADDED: Mapping[Table, frozenset[str]] = MappingProxyType(
     {
         Table.REQUESTS: frozenset({"target"}),
+        Table.LEDGER: _behind(Table.LEDGER, "rss_bytes"),
     }
 )
 """Columns that agents of an earlier version do not send; the server fills them with zeros and empty values."""

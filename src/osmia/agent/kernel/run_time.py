@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from osmia.model.errors import UnavailableError
 
@@ -47,6 +48,9 @@ def statistics_on() -> Iterator[None]:
         UnavailableError: this process may not (CAP_SYS_ADMIN), or the kernel cannot (before 5.8).
     """
     descriptor = _bpf(_ENABLE_STATS, bytearray(4))
+    if descriptor < 0 and _is_always_on():
+        yield
+        return
     if descriptor < 0:
         reason = os.strerror(ctypes.get_errno())
         remedy = "give the agent CAP_SYS_ADMIN, or leave this figure unknown"
@@ -55,6 +59,13 @@ def statistics_on() -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _is_always_on() -> bool:
+    try:
+        return Path("/proc/sys/kernel/bpf_stats_enabled").read_text("ascii").strip() == "1"
+    except OSError:
+        return False
 
 
 def program_times() -> dict[int, ProgramTime]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pyarrow as pa
 import pyarrow.compute as pc
 import zstandard
@@ -34,7 +36,18 @@ _NEUTRAL: dict[Kind, object] = {
 }
 """What stands in a column that an older agent did not send; 0 in one of numbers."""
 
-_PAIRS = {Table.WINDOWS: ("buckets", "bucket_counts"), Table.LEDGER: ("lost_causes", "lost_counts")}
+# Lists that belong together, element by element.
+_PARALLEL: Mapping[Table, tuple[tuple[str, ...], ...]] = {
+    Table.WINDOWS: (("buckets", "bucket_counts"),),
+    Table.LEDGER: (
+        ("lost_causes", "lost_counts"),
+        ("bpf_programs", "bpf_program_ns"),
+        ("features", "feature_states", "feature_reasons"),
+        ("unseen_commands", "unseen_counts"),
+        ("step_ns", "step_from", "step_to", "step_causes"),
+    ),
+    Table.CONNECTIONS: (("connect_buckets", "connect_counts"), ("rtt_buckets", "rtt_counts")),
+}
 
 _LATEST_NS = 4_102_444_800 * 10**9  # the year 2100
 _NANOSECONDS = {
@@ -42,6 +55,8 @@ _NANOSECONDS = {
     Table.REQUESTS: ("time_ns",),
     Table.OBJECTS: ("seen_ns", "created_ns", "deleted_ns"),
     Table.LEDGER: ("time_ns", "started_ns"),
+    Table.CONNECTIONS: ("first_ns", "last_ns"),
+    Table.LISTENERS: (),
 }
 
 # The column that says when, and its ticks per second. Rows far from now would land in partitions of their own, of
@@ -51,6 +66,8 @@ _WHEN = {
     Table.REQUESTS: ("time_ns", 10**9),
     Table.OBJECTS: ("seen_ns", 10**9),
     Table.LEDGER: ("time_ns", 10**9),
+    Table.CONNECTIONS: ("start_s", 1),
+    Table.LISTENERS: ("start_s", 1),
 }
 _OLDEST_S = 3 * 86_400
 _AHEAD_S = 3_600
@@ -129,12 +146,11 @@ def _columns(table: Table, rows: pa.Table) -> pa.Table:
 
 
 def _check_lists(table: Table, rows: pa.Table) -> None:
-    pair = _PAIRS.get(table)
-    if pair is None:
-        return
-    lengths = [pc.list_value_length(rows.column(name)) for name in pair]
-    if not lengths[0].equals(lengths[1]):
-        raise _bad_column(table, pair[1], f"not as long as {pair[0]}", "send one count for each")
+    for first, *others in _PARALLEL.get(table, ()):
+        lengths = pc.list_value_length(rows.column(first))
+        for name in others:
+            if not lengths.equals(pc.list_value_length(rows.column(name))):
+                raise _bad_column(table, name, f"not as long as {first}", "send one value for each")
 
 
 def _check_times(table: Table, rows: pa.Table, now_s: float) -> None:
