@@ -153,7 +153,6 @@ class Http1Stream:
             else:
                 self._dropped += 1
         self._queue.clear()
-        self._is_ignored = True
         return self._taken()
 
     def statistics(self) -> StreamStatistics:

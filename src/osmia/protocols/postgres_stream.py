@@ -16,8 +16,8 @@ them: they are no exchanges and their Parse prepares nothing; `StreamStatistics.
 to the statement that failed, if it had come by then.
 
 An exchange carries the first 512 bytes of its messages: a statement that is prepared beyond (a driver that prepares
-many with one Sync) is known by name only. Of a response that is longer than its head, the tail is whole messages: the
-one that ended the statement and the ReadyForQuery.
+many with one Sync) is known by name only. Of a response that is longer than its head, the tail begins with the
+message that ended the statement (of a long error, only that), then comes the ReadyForQuery.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from osmia.protocols.postgres_framing import BACKEND, FRONTEND, STARTUP, Cutter,
 from osmia.protocols.streams import (
     MAX_HEAD_BYTES,
     MAX_REQUEST_BYTES,
+    MAX_TAIL_BYTES,
     Chunk,
     Direction,
     Exchange,
@@ -41,8 +42,6 @@ from osmia.protocols.streams import (
 __all__ = ["PostgresStream"]
 
 _MAX_STEPS = 4096
-_MAX_END_BYTES = 512
-_TRAIL_BYTES = 256
 _CANCEL_CODE = 80877102
 _TLS = b"\x16\x03"
 _READY_MESSAGE = re.compile(rb"Z\x00\x00\x00\x05[ITE]")
@@ -157,8 +156,11 @@ class _Unit:
         """How the response ended, if the head does not show it."""
         if len(self.response_head) == self.response_bytes:
             return b""
+        if self.trail:
+            return self.trail
         is_end_whole = int.from_bytes(self.end[1:5]) + 1 == len(self.end)
-        return self.trail or (self.end + self.ready if is_end_whole else self.end or self.ready)
+        is_room = len(self.end) + len(self.ready) <= MAX_TAIL_BYTES
+        return self.end + self.ready if is_room and (is_end_whole or not self.end) else self.end
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,7 +372,7 @@ class PostgresStream:
         if unit is None:
             return
         unit.request_bytes += len(data)
-        self._trail = (self._trail + data)[-_TRAIL_BYTES:]
+        self._trail = (self._trail + data)[-MAX_TAIL_BYTES:]
         end = _COPY_OVER.search(self._trail)
         if end is None:
             return
@@ -446,9 +448,9 @@ class PostgresStream:
         taken = len(data) if found is None else max(0, found.end() - len(self._trail))
         target.add_response(Part(0, data[:taken], is_first=False, is_last=False, began_ns=time_ns), time_ns)
         if found is None:
-            self._trail = both[-_TRAIL_BYTES:]
+            self._trail = both[-MAX_TAIL_BYTES:]
             return b""
-        target.trail = both[max(0, found.end() - _TRAIL_BYTES) : found.end()]
+        target.trail = both[max(0, found.end() - MAX_TAIL_BYTES) : found.end()]
         self._is_seeking = False
         self._backend.begin_anew()
         while self._steps:
@@ -468,8 +470,8 @@ class PostgresStream:
             self._answer.clear()
         if self._answering is not None:
             self._answering.add_response(part, time_ns)
-        if part.kind in _KEPT and len(self._answer) < _MAX_END_BYTES:
-            self._answer += part.data[: _MAX_END_BYTES - len(self._answer)]
+        if part.kind in _KEPT and len(self._answer) < MAX_TAIL_BYTES:
+            self._answer += part.data[: MAX_TAIL_BYTES - len(self._answer)]
         if part.is_last and part.kind not in _OF_ITSELF:
             self._answered(part.kind)
 

@@ -36,7 +36,7 @@ MAX_HEAD_BYTES = 192
 """First bytes of a response that an exchange carries."""
 
 MAX_TAIL_BYTES = 64
-"""Last bytes of a response that an exchange carries; they never overlap the first."""
+"""Bytes of a response's end that an exchange carries."""
 
 _WRAP = 1 << 32
 _FURTHEST_BACK = 1 << 24
