@@ -9,7 +9,16 @@ import zstandard
 from osmia.model.wire import Table, compress, encode
 from osmia.server.ingest.decode import decode
 from osmia.server.ingest.errors import BadBatchError, TooLargeError
-from tests.server.rows import body, columns, ledger_row, object_row, request_row, window_row
+from tests.server.rows import (
+    body,
+    columns,
+    connection_row,
+    ledger_row,
+    listener_row,
+    object_row,
+    request_row,
+    window_row,
+)
 
 _LIMIT = 1 << 20
 _NOW_S = 1_700_000_060
@@ -19,6 +28,8 @@ _ROWS = {
     Table.REQUESTS: request_row(time_ns=1_700_000_000 * 10**9),
     Table.OBJECTS: object_row(kind="Pod", name="a", seen_ns=1_700_000_000 * 10**9, ips=("10.0.0.1", "fd00::1")),
     Table.LEDGER: ledger_row(time_ns=1_700_000_000 * 10**9, lost={"a": 1}),
+    Table.CONNECTIONS: connection_row(start_s=1_700_000_000),
+    Table.LISTENERS: listener_row(start_s=1_700_000_000),
 }
 
 

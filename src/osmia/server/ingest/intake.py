@@ -23,7 +23,8 @@ from osmia.server.query.late_names import LateNames
 
 __all__ = ["Batch", "Intake"]
 
-_TIME_COLUMNS = {Table.WINDOWS: "last_ns", Table.REQUESTS: "time_ns"}
+_TIME_COLUMNS = {Table.WINDOWS: "last_ns", Table.REQUESTS: "time_ns", Table.CONNECTIONS: "last_ns"}
+_NEWS = frozenset({Table.WINDOWS, Table.CONNECTIONS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class Intake:
         now_ns = time.time_ns()
         self.presence.note(batch.cluster, batch.agent, now_ms=now_ns // 10**6)
         newest_ns = 0
-        if batch.table is Table.WINDOWS and rows.num_rows:
+        if batch.table in _NEWS and rows.num_rows:
             newest_ns = pc.max(rows.column("last_ns")).as_py()
         self.freshness.arrived(batch.cluster, newest_ns=newest_ns, now_ns=now_ns)
         self.metrics.add("ingest_batches", table=batch.table.value)

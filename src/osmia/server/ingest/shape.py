@@ -19,6 +19,8 @@ STORE_TABLES: Mapping[Table, str] = {
     Table.REQUESTS: "requests",
     Table.OBJECTS: "objects",
     Table.LEDGER: "ledger",
+    Table.CONNECTIONS: "connection_10s",
+    Table.LISTENERS: "listeners",
 }
 """Which table of the store takes which table of the wire."""
 
@@ -48,6 +50,14 @@ _WINDOW_COLUMNS = {
 }
 
 
+_CONNECTION_LISTS = ("connect_buckets", "connect_counts", "rtt_buckets", "rtt_counts")
+_NOT_KEPT = (
+    frozenset({"start_s", *_CONNECTION_LISTS})
+    | {f"{end}_{part}" for end in ("source", "destination") for part in ("pod", "container", "node", "ip")}
+    | {"source_service"}
+)
+
+
 def shape(table: Table, rows: pa.Table, *, cluster: str, agent: str, token: str) -> pa.Table:
     """The rows as the store's table takes them."""
     shaped = _SHAPES[table](rows, agent, token)
@@ -56,9 +66,20 @@ def shape(table: Table, rows: pa.Table, *, cluster: str, agent: str, token: str)
 
 def _windows(rows: pa.Table, _agent: str, _token: str) -> pa.Table:
     kept = rows.select(list(_WINDOW_COLUMNS)).rename_columns(list(_WINDOW_COLUMNS.values()))
-    starts = rows.column("start_s").to_numpy()
-    kept = kept.append_column("t", pa.array(starts - starts % WINDOW_S, pa.uint32()))
+    kept = kept.append_column("t", _window_starts(rows))
     return kept.append_column("hist", _map(rows, "buckets", "bucket_counts"))
+
+
+def _connections(rows: pa.Table, _agent: str, _token: str) -> pa.Table:
+    kept = rows.select([name for name in rows.column_names if name not in _NOT_KEPT])
+    kept = kept.append_column("t", _window_starts(rows))
+    kept = kept.append_column("protocol", pa.repeat(pa.scalar("tcp"), rows.num_rows))
+    kept = kept.append_column("connect_hist", _map(rows, "connect_buckets", "connect_counts"))
+    return kept.append_column("rtt_hist", _map(rows, "rtt_buckets", "rtt_counts"))
+
+
+def _listeners(rows: pa.Table, _agent: str, _token: str) -> pa.Table:
+    return rows.drop_columns(["start_s"]).append_column("t", _window_starts(rows))
 
 
 def _requests(rows: pa.Table, _agent: str, token: str) -> pa.Table:
@@ -78,6 +99,11 @@ def _ledger(rows: pa.Table, agent: str, _token: str) -> pa.Table:
     return kept.append_column("agent", pa.repeat(pa.scalar(agent), rows.num_rows))
 
 
+def _window_starts(rows: pa.Table) -> pa.Array:
+    starts = rows.column("start_s").to_numpy()
+    return pa.array(starts - starts % WINDOW_S, pa.uint32())
+
+
 def _map(rows: pa.Table, keys: str, values: str) -> pa.Array:
     """Two parallel list columns of equal lengths as one map column."""
     key_lists, value_lists = (rows.column(name).combine_chunks() for name in (keys, values))
@@ -92,4 +118,6 @@ _SHAPES: Mapping[Table, Callable[[pa.Table, str, str], pa.Table]] = {
     Table.REQUESTS: _requests,
     Table.OBJECTS: _objects,
     Table.LEDGER: _ledger,
+    Table.CONNECTIONS: _connections,
+    Table.LISTENERS: _listeners,
 }
