@@ -30,8 +30,13 @@ LITERALS = (
     f"'a'\n '{CANARY}'",
     f"/* {CANARY} /* '{CANARY} */ */ 1",
     f"-- {CANARY}\n1",
+    f"'\\'{CANARY}'",
+    f'"{CANARY}"',
+    f'"a {CANARY}"',
 )
 STATEMENTS = (
+    "SET app.token TO {}; SET LOCAL app.user = {}, {}; ALTER ROLE r SET x TO {}",
+    "CREATE ROLE r PASSWORD {}; NOTIFY ch, {}; EXECUTE st({}, {})",
     "SELECT a FROM t WHERE b = {} AND c IN ({}, {}) ORDER BY d",
     "INSERT INTO t (a, b) VALUES ({}, {}), ({}, {})",
     'UPDATE "odd, name" SET a = {}, b = b || {} WHERE "c""d" = {}',

@@ -9,24 +9,32 @@ per literal and not once per word, and the lexing of PostgreSQL's manual (sectio
 E'', B'', X'', N'', U&'' strings, $tag$ quotes, nested comments, digits inside identifiers.
 
 What is cut off by the end of the snippet never leaks: an open literal becomes `?…`, an open comment or name `…`.
-As the server does by default, a backslash in a plain string is taken literally (`standard_conforming_strings`).
+Whether a backslash in a plain string escapes the quote behind it is a setting of the session that cannot be seen
+(`standard_conforming_strings`). Both readings are tried; if both are possible and differ, the template ends there.
 
-Kept on purpose: TRUE, FALSE, NULL, letter case, quoted identifiers. Replaced beyond literals: numbers inside names of
-savepoints, cursors and prepared statements, which drivers count up without end.
+Kept on purpose: TRUE, FALSE, NULL, letter case, quoted identifiers made of words. Replaced beyond literals: values
+that stand without quotes (`SET x TO secret`, `PASSWORD secret`), what looks like a value in quoted identifiers and in
+names of savepoints, cursors, channels and prepared statements, and any text that does not begin as a statement does.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from osmia.protocols.parser import CUT, UNKNOWN
+from osmia.protocols.words import word_template
 
-__all__ = ["EMPTY", "Statement", "normalise", "without_numbers"]
+__all__ = ["EMPTY", "FOREIGN", "Statement", "normalise", "without_numbers"]
 
 EMPTY = "EMPTY"
 """Method of a query string without a statement: drivers send it as a ping."""
+
+FOREIGN = "(unknown statement)"
+"""Template of a text that does not begin with a command: nothing tells which of its words are values."""
 
 # fmt: off
 _COMMANDS = frozenset([
@@ -35,17 +43,20 @@ _COMMANDS = frozenset([
     "FETCH", "GRANT", "IMPORT", "INSERT", "LISTEN", "LOAD", "LOCK", "MERGE", "MOVE", "NOTIFY", "PREPARE",
     "REASSIGN", "REFRESH", "REINDEX", "RELEASE", "RESET", "REVOKE", "ROLLBACK", "SAVEPOINT", "SECURITY", "SELECT",
     "SET", "SHOW", "START", "TABLE", "TRUNCATE", "UNLISTEN", "UPDATE", "VACUUM", "VALUES", "WITH",
+    # replication, PgBouncer's console, databases that speak the protocol
+    "BASE_BACKUP", "CREATE_REPLICATION_SLOT", "DROP_REPLICATION_SLOT", "IDENTIFY_SYSTEM", "READ_REPLICATION_SLOT",
+    "START_REPLICATION", "TIMELINE_HISTORY", "DISABLE", "ENABLE", "KILL", "PAUSE", "RECONNECT", "RELOAD", "RESUME",
+    "SHUTDOWN", "SUSPEND", "WAIT_CLOSE", "BACKUP", "RESTORE", "SUBSCRIBE", "UNLOAD", "UPSERT", "USE",
 ])
 # fmt: on
-_TOKEN = re.compile(
-    r"""(?P<gap>(?:
+_LEXEME = r"""(?P<gap>(?:
             (?!(?:[ebxn]|u&)')[^\W\d][\w$]*+          # a name or keyword, unless it is the prefix of a string
           | [^\w'"$\-/.]++                            # white space, punctuation, operators
           | -(?!-) | /(?!\*) | \.(?!\d)
           | \$(?!\d|\$|[^\W\d]\w*\$)
         )*+)
         (?: (?P<escaped>e'(?:[^'\\]|\\.|'')*+(?P<escaped_end>'?))
-          | (?P<string>(?:[bxn]|u&)?'(?:[^']|'')*+(?:'[ \t\f]*[\r\n]\s*'(?:[^']|'')*+)*+(?P<string_end>'?))
+          | (?P<string>(?:[bxn]|u&)?'(?:@|'')*+(?:'[ \t\f]*[\r\n]\s*'(?:@|'')*+)*+(?P<string_end>'?))
           | (?P<name>"(?:[^"]|"")*+(?P<name_end>"?))
           | (?P<parameter>\$\d+)
           | (?P<dollar>\$(?:[^\W\d]\w*)?\$)
@@ -53,14 +64,17 @@ _TOKEN = re.compile(
           | (?P<line>--[^\r\n]*)
           | (?P<comment>/\*)
           | (?P<end>$)
-        )""",
-    re.VERBOSE | re.IGNORECASE | re.DOTALL,
-)
+        )"""
+_FLAGS = re.VERBOSE | re.IGNORECASE | re.DOTALL
+_TOKEN = re.compile(_LEXEME.replace("@", "[^']"), _FLAGS)
+_TOKEN_ESCAPING = re.compile(_LEXEME.replace("@", r"[^'\\]|\\."), _FLAGS)
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
-_HELD = "\ue000"  # stands for a quoted identifier while white space is set right
-_ODD_NAME = re.compile(r"[\s,;()?\[\]\ue000]")
+_HALF_CHARACTER = "\ufffd\\"  # the backslash may be the second byte of a letter of another encoding
+_PLAIN_NAME = re.compile(r"[\w$.\-?]{1,63}")
+_IN_TEMPLATE = re.compile(r"\{\w+\}")
 _SPLIT_WORD = re.compile(r"[\w$\ufffd]+$")
 _FIRST_WORD = re.compile(r"[(\s;]*([A-Za-z]+)")
+_LETTER = re.compile(r"[^\W\d_]")
 _SIGN = re.compile(r"([(,=<>\[] ?)[-+] ?\?")
 _LIST = re.compile(
     r"((?:(?<=\bIN )\(|(?<=\bVALUES )\(|(?<=\), )\(|\[))(\?(?:::\"?\w+\"?(?:\[\])?)?)(?:, \2)+(?=[)\]]|…|, ?…)",
@@ -71,13 +85,24 @@ _ROWS = re.compile(r"(\((?:[^()]|\([^()]*\))*+\))(?:, \1)+")
 _CUT_ROW = re.compile(r"(?<=\))(?:, ?\(?[^()]*)…$")
 _CUT_LIST = re.compile(r"(?<=[(\[]\?), ?…$")
 _COUNTED = re.compile(
-    r"\A((?:SAVEPOINT|RELEASE(?: SAVEPOINT)?|ROLLBACK(?: WORK| TRANSACTION)? TO(?: SAVEPOINT)?|DECLARE|CLOSE|DEALLOCATE"
-    r"|PREPARE|EXECUTE|(?:FETCH|MOVE)[\w ?]*? (?:FROM|IN)) )(\"[^\"]*\"|[\w$]+)",
+    r"((?:\A|; ?)(?:SAVEPOINT|RELEASE(?: SAVEPOINT)?|ROLLBACK(?: WORK| TRANSACTION)? TO(?: SAVEPOINT)?|DECLARE|CLOSE"
+    r"|DEALLOCATE|PREPARE|EXECUTE|LISTEN|UNLISTEN|NOTIFY|(?:FETCH|MOVE)[\w ?]*? (?:FROM|IN)) )(\"[^\"]*\"|[\w$]+)",
     re.IGNORECASE,
 )
-_COUNTED_METHODS = frozenset(
-    ["SAVEPOINT", "RELEASE", "ROLLBACK", "DECLARE", "CLOSE", "DEALLOCATE", "PREPARE", "EXECUTE", "FETCH", "MOVE"]
+_SETTING = re.compile(
+    r"((?:\A|; ?)(?:ALTER (?:DATABASE|FUNCTION|PROCEDURE|ROLE|SYSTEM|USER)\b[^;]*? )?SET (?:LOCAL |SESSION )?"
+    r"(?:[\w.\"]+ ?(?:=|\bTO\b) ?|ROLE |AUTHORIZATION |TIME ZONE ))[^;]+",
+    re.IGNORECASE,
 )
+_PASSWORD = re.compile(
+    r"((?:\A|; ?)(?:CREATE|ALTER) (?:ROLE|USER|GROUP) [^;]*?\bPASSWORD )(\"[^\"]*\"|[\w$]+)", re.IGNORECASE
+)
+# fmt: off
+_BARE_VALUES = frozenset([
+    "SAVEPOINT", "RELEASE", "ROLLBACK", "DECLARE", "CLOSE", "DEALLOCATE", "PREPARE", "EXECUTE", "FETCH", "MOVE",
+    "LISTEN", "UNLISTEN", "NOTIFY", "SET", "ALTER", "CREATE",
+])
+# fmt: on
 _NUMBER_IN_NAME = re.compile(r"(?<=_)[0-9a-f]+(?![A-Za-z0-9])|[0-9]+")
 
 
@@ -95,7 +120,9 @@ _EMPTY_STATEMENT = Statement(EMPTY, "(empty query)")
 @functools.lru_cache(maxsize=1024)
 def normalise(sql: str, *, is_truncated: bool = False) -> Statement:
     """The statement shape of a query string; `is_truncated` says that its end was not captured."""
-    text, names, is_cut = _without_literals(sql)
+    if _HALF_CHARACTER in sql:
+        sql, is_truncated = sql.partition(_HALF_CHARACTER)[0], True
+    text, is_cut = _read(sql, is_truncated=is_truncated)
     text = " ".join(text.split())
     if is_truncated and not is_cut:
         text = _SPLIT_WORD.sub("", text) + CUT
@@ -103,46 +130,77 @@ def normalise(sql: str, *, is_truncated: bool = False) -> Statement:
     if not text:
         return _EMPTY_STATEMENT
     method = _method(text)
-    if method in _COUNTED_METHODS:
-        text = _COUNTED.sub(lambda found: found[1] + without_numbers(found[2]), text, count=1)
+    if method == UNKNOWN:
+        return Statement(UNKNOWN, FOREIGN if _LETTER.search(text) else text)
+    if method in _BARE_VALUES or ";" in text:
+        text = _without_bare_values(text)
     if ";" in text:
         method += CUT
-    for name in names:
-        text = text.replace(_HELD, name, 1)
     return Statement(method, text)
 
 
+@functools.lru_cache(maxsize=1024)
 def without_numbers(name: str) -> str:
-    """The name of a statement, cursor or savepoint without what its driver counted up (decimal or hexadecimal)."""
-    return _NUMBER_IN_NAME.sub("?", name)
+    """The name of a statement, cursor, channel or savepoint without what its driver counted up, and without values."""
+    bare = name.strip(' "')
+    if bare in ("", CUT):
+        return name
+    counted = _NUMBER_IN_NAME.sub("?", bare)
+    is_plain = _PLAIN_NAME.fullmatch(counted) and word_template(counted) == counted
+    return name.replace(bare, counted if is_plain else "?")
 
 
-def _without_literals(sql: str) -> tuple[str, list[str], bool]:
-    """The text with `?` for literals; the identifiers held back from spacing; whether a token ran into the end."""
+def _without_bare_values(text: str) -> str:
+    """Names that are counted up and values that stand without quotes, at the beginning of any statement of a text."""
+    text = _COUNTED.sub(lambda found: found[1] + without_numbers(found[2]), text)
+    text = _SETTING.sub(lambda found: found[1] + ("?" + CUT if found[0].endswith(CUT) else "?"), text)
+    return _PASSWORD.sub(r"\1?", text)
+
+
+def _read(sql: str, *, is_truncated: bool) -> tuple[str, bool]:
+    """The text with `?` for literals, and whether a token ran into its end."""
+    plain = _without_literals(sql, _TOKEN)
+    if "\\'" not in sql:
+        return plain
+    escaping = _without_literals(sql, _TOKEN_ESCAPING)
+    if plain == escaping:
+        return plain
+    if not is_truncated and plain.is_cut != escaping.is_cut:  # one of them leaves a literal open: it is the other
+        return escaping if plain.is_cut else plain
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(plain.text, escaping.text, strict=False))
+    common = "".join([one for one, _ in same])
+    return common[: common.rfind("?") + 1] + CUT, True
+
+
+class _Reading(NamedTuple):
+    """A text without its literals; `is_cut` says that a token ran into the end."""
+
+    text: str
+    is_cut: bool
+
+
+def _without_literals(sql: str, token: re.Pattern[str]) -> _Reading:
     parts: list[str] = []
-    names: list[str] = []
     position = 0
-    if _HELD in sql:
-        sql = sql.replace(_HELD, "\ufffd")
     while True:
-        found = _TOKEN.match(sql, position)
+        found = token.match(sql, position)
         if found is None:  # unreachable by construction; a cut is the safe answer
-            return "".join([*parts, CUT]), names, True
+            return _Reading("".join([*parts, CUT]), is_cut=True)
         parts.append(found["gap"])
         position = found.end()
         kind = found.lastgroup
         if kind == "end":
-            return "".join(parts), names, False
+            return _Reading("".join(parts), is_cut=False)
         if kind in ("number", "parameter"):
             parts.append("?")
             continue
-        replacement, position = _replacement(sql, found, names)
+        replacement, position = _replacement(sql, found)
         parts.append(replacement)
         if position < 0:
-            return "".join(parts), names, True
+            return _Reading("".join(parts), is_cut=True)
 
 
-def _replacement(sql: str, found: re.Match[str], names: list[str]) -> tuple[str, int]:
+def _replacement(sql: str, found: re.Match[str]) -> tuple[str, int]:
     """What stands for one token, and where the text goes on; -1 if the token has no end."""
     if found["line"] is not None:
         return " ", found.end()
@@ -153,18 +211,19 @@ def _replacement(sql: str, found: re.Match[str], names: list[str]) -> tuple[str,
         end = sql.find(found["dollar"], found.end())
         return ("?" + CUT, -1) if end < 0 else ("?", end + len(found["dollar"]))
     if found["name"]:
-        return _name(found, names)
+        return (_identifier(found["name"]), found.end()) if found["name_end"] else (CUT, -1)
     has_end = found["string_end"] or found["escaped_end"]
     return ("?", found.end()) if has_end else ("?" + CUT, -1)
 
 
-def _name(found: re.Match[str], names: list[str]) -> tuple[str, int]:
-    if not found["name_end"]:
-        return CUT, -1
-    if not _ODD_NAME.search(found["name"]):
-        return found["name"], found.end()
-    names.append(found["name"])
-    return _HELD, found.end()
+@functools.lru_cache(maxsize=1024)
+def _identifier(quoted: str) -> str:
+    """A quoted identifier without what looks like a value; one with spaces or signs in it may be any text."""
+    name = quoted[1:-1]
+    if not _PLAIN_NAME.fullmatch(name):
+        return '"?"'
+    template = word_template(name)
+    return quoted if template == name else f'"{_IN_TEMPLATE.sub("?", template)}"'
 
 
 def _comment_end(sql: str, position: int) -> int:
