@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from osmia.server.query.ranges import BadTimeError, TimeRange, parse_time_ms
-from osmia.server.query.series import _Known, _seconds
+from osmia.server.query.series import KnownSpan, known_seconds
 
 _NOW_MS = 1_700_000_007_000
 
@@ -81,7 +81,7 @@ def test_the_newest_step_has_a_rate_once_a_fourth_of_it_has_passed() -> None:
     span = TimeRange.parse("0", "1000000", now_ms=1_000_000)
 
     def length(newest_s: float, first_s: int = 1) -> float | None:
-        return _seconds(100, 20, span=span, known=_Known(first_s * 10**9, int(newest_s * 10**9)))
+        return known_seconds(100, 20, span=span, known=KnownSpan(first_s * 10**9, int(newest_s * 10**9)))
 
     assert length(104.9) is None
     assert length(105.0) == 5.0

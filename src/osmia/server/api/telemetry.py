@@ -12,7 +12,8 @@ from fastapi import APIRouter, Depends, Query, Response
 from osmia.server.api.answer import json_answer
 from osmia.server.api.errors import ApiError
 from osmia.server.api.state import ClusterDependency, Services, ServicesDependency
-from osmia.server.query.answers import Map, Quality, RequestPage, ResourceDetails, Series
+from osmia.server.query.answers import Map, NetworkDetails, Quality, RequestPage, ResourceDetails, Series
+from osmia.server.query.network import edge_network
 from osmia.server.query.quality import quality
 from osmia.server.query.ranges import TimeRange
 from osmia.server.query.requests import MAX_LIMIT, RequestFilter, find_requests
@@ -89,6 +90,24 @@ async def get_edge_series(
         raise ApiError(404, "edge_id", edge_id, problem="no such edge", remedy="take ids from the map")
     question = edge_series(scope, edge_id=number, points=points)
     return json_answer(await _timed(services, "edge_series", question))
+
+
+@router.get("/edges/{edge_id}/network", response_model=NetworkDetails)
+async def get_edge_network(
+    edge_id: str,
+    scope: _ScopeDependency,
+    services: ServicesDependency,
+    points: Annotated[int, Query(ge=1, le=MAX_POINTS)] = 60,
+) -> Response:
+    """The connections under one edge: connects and failures, round trips, retransmits, resets."""
+    number = int(edge_id, 16) if _EDGE_ID.fullmatch(edge_id) else None
+    question = edge_network(scope, edge_id=number or 0, points=points)
+    details = await _timed(services, "edge_network", question)
+    if number is None or details is None:
+        raise ApiError(
+            404, "edge_id", edge_id, problem="not seen in this range", remedy="take ids from the map of this range"
+        )
+    return json_answer(details)
 
 
 @router.get("/resources/{resource_id:path}", response_model=ResourceDetails)

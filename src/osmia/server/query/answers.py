@@ -11,9 +11,13 @@ from typing import Literal
 __all__ = [
     "AgentQuality",
     "Edge",
+    "EdgeNetwork",
     "EndpointStatistics",
     "EntityName",
     "Map",
+    "NetworkDetails",
+    "NetworkPort",
+    "NetworkSeries",
     "Node",
     "Peer",
     "PodState",
@@ -63,8 +67,83 @@ class ServicePort:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeNetwork:
+    """What the connections of an edge did.
+
+    `active` is how many were open on average; `failures` counts failed connects by cause, `cancelled` ones that the
+    client gave up at once; bytes are payload by who sent them; `segments` and `retransmits` are those of both ends as
+    far as they are watched.
+    """
+
+    opened: int
+    closed: int
+    failed: int
+    failures: dict[str, int]
+    cancelled: int
+    rate: float
+    active: float
+    connect_p50_ns: int | None
+    connect_p95_ns: int | None
+    connect_p99_ns: int | None
+    rtt_mean_ns: int | None
+    rtt_p95_ns: int | None
+    client_bytes: int
+    server_bytes: int
+    client_bytes_rate: float
+    server_bytes_rate: float
+    segments: int
+    retransmits: int
+    retransmit_share: float | None
+    client_resets: int
+    server_resets: int
+    first_ms: int
+    last_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkPort:
+    """One port of an edge, as the side saw it that saw more."""
+
+    service: str
+    port: int
+    side: Side
+    network: EdgeNetwork
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSeries:
+    """An edge's connections over time; as in `Series`, None stands where nothing is known."""
+
+    step_ms: int
+    times_ms: list[int]
+    opened_rate: list[float | None]
+    failed_rate: list[float | None]
+    active: list[float | None]
+    connect_p95_ns: list[int | None]
+    rtt_p95_ns: list[int | None]
+    retransmit_rate: list[float | None]
+    client_bytes_rate: list[float | None]
+    server_bytes_rate: list[float | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkDetails:
+    """The network under one edge; `total` is None where no connection of it was seen in the range."""
+
+    from_ms: int
+    to_ms: int
+    total: EdgeNetwork | None
+    ports: list[NetworkPort]
+    series: NetworkSeries
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """Who calls whom by which protocol, as the chosen side saw it."""
+    """Who calls whom by which protocol, as the chosen side saw it.
+
+    Where no protocol was recognised the protocol is "tcp": then count and rate are of connects, errors are failed
+    ones and the quantiles are of the time a connect took. `network` is None where no agent reported connections.
+    """
 
     id: str
     source: str
@@ -86,6 +165,7 @@ class Edge:
     response_bytes_rate: float
     first_ms: int
     last_ms: int
+    network: EdgeNetwork | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,7 +40,10 @@ def _renamed(table: str, condition: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """One cluster over one range. `edges`, `endpoints`, `requests` name the tables in SQL, already cut to the range."""
+    """One cluster over one range.
+
+    `edges`, `endpoints`, `requests` and `connections` name the tables in SQL, already cut to the range.
+    """
 
     store: Store
     cluster: str
@@ -62,6 +65,11 @@ class Scope:
     def requests(self) -> str:
         """Single requests."""
         return self._table("requests", _REQUESTS_IN_RANGE)
+
+    @property
+    def connections(self) -> str:
+        """Rollup of connections by edge, port and step."""
+        return self._table(f"connection_{self.span.resolution.suffix}", _IN_RANGE)
 
     @property
     def newest_ms(self) -> int | None:

@@ -13,7 +13,17 @@ from osmia.server.query.rows import integer, quantile
 from osmia.server.query.scope import Scope
 from osmia.server.storage.store import Row
 
-__all__ = ["MAX_POINTS", "Course", "Totals", "course_of", "edge_exists", "edge_series"]
+__all__ = [
+    "MAX_POINTS",
+    "Course",
+    "KnownSpan",
+    "Totals",
+    "course_of",
+    "edge_exists",
+    "edge_series",
+    "known_seconds",
+    "step_length_s",
+]
 
 MAX_POINTS = 1_000
 """Most points of one series."""
@@ -58,7 +68,7 @@ async def edge_exists(scope: Scope, edge_id: int) -> bool:
 
 async def course_of(scope: Scope, *, points: int, condition: str, values: Mapping[str, object]) -> Course:
     """Course of the sum of all edges that fulfil the condition, each from its chosen side."""
-    step_s = _step_s(scope.span, points)
+    step_s = step_length_s(scope.span, points)
     rows = await scope.read(
         f"""
         SELECT intDiv(toUnixTimestamp(e.t), {step_s}) * {step_s} AS start, grouping(start) AS is_total,
@@ -75,8 +85,8 @@ async def course_of(scope: Scope, *, points: int, condition: str, values: Mappin
     starts = list(range(scope.span.from_s // step_s * step_s, scope.span.to_s, step_s))
     first_ns = min((integer(row, "first_ns") for row in found.values()), default=0)
     newest_ns = max([scope.newest_ns, *(integer(row, "last_ns") for row in found.values())])
-    known = _Known(first_ns, newest_ns)
-    seconds = [_seconds(start, step_s, span=scope.span, known=known) for start in starts]
+    known = KnownSpan(first_ns, newest_ns)
+    seconds = [known_seconds(start, step_s, span=scope.span, known=known) for start in starts]
     series = _assemble([found.get(start) for start in starts], starts, step_s=step_s, seconds=seconds)
     return Course(series, _totals(total))
 
@@ -89,21 +99,21 @@ def _totals(row: Row | None) -> Totals:
     )
 
 
-def _step_s(span: TimeRange, points: int) -> int:
+def step_length_s(span: TimeRange, points: int) -> int:
     """Smallest multiple of the resolution that needs no more points than asked."""
     base = span.resolution.step_s
     wanted = -(-(span.to_s - span.from_s) // points)
     return max(base, -(-wanted // base) * base)
 
 
-class _Known(NamedTuple):
+class KnownSpan(NamedTuple):
     """Between which two moments (Unix ns) there is something to know."""
 
     first_ns: int
     newest_ns: int
 
 
-def _seconds(start_s: int, step_s: int, *, span: TimeRange, known: _Known) -> float | None:
+def known_seconds(start_s: int, step_s: int, *, span: TimeRange, known: KnownSpan) -> float | None:
     """Length of the part of a step that is known; None where it lies outside, or has only just begun.
 
     A step of which less than a quarter has passed would show the agents' rhythm of reporting, not a rate.
