@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -37,5 +36,5 @@ async def bare_world(
     """A lab in which no agent runs yet."""
     directory: Path = tmp_path_factory.mktemp("world")
     number = sum(request.module.__name__.encode()) % 1000
-    async with lab_world(f"c{os.getpid()}-{number}", directory) as made:
+    async with lab_world(f"c{number}", directory) as made:
         yield made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import AsyncIterator
@@ -255,11 +256,11 @@ def pod_template(
 
 
 @asynccontextmanager
-async def lab_world(name: str, directory: Path) -> AsyncIterator[World]:
-    """A world without an agent yet."""
+async def lab_world(name: str, directory: Path, **config: Any) -> AsyncIterator[World]:  # noqa: ANN401 - of a LabConfig
+    """A world without an agent yet; the lab's name is made unique."""
     async with AsyncExitStack() as stack:
         got = await stack.enter_async_context(receiver())
-        lab = await stack.enter_async_context(Cluster.up(LabConfig(name=name)))
+        lab = await stack.enter_async_context(Cluster.up(LabConfig(name=f"{name}-{os.getpid()}", **config)))
         inner = await stack.enter_async_context(AsyncExitStack())
         yield World(lab, got, inner, directory)
 

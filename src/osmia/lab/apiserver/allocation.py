@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from typing import Any
 
 from osmia.lab.apiserver.errors import invalid
@@ -15,10 +16,14 @@ _SERVICES = RESOURCES["services"]
 
 
 class ServiceAddresses:
-    """The pool of cluster IPs (one network, IPv4 or IPv6) and of node ports."""
+    """The pool of cluster IPs (one network, IPv4 or IPv6) and of node ports.
 
-    def __init__(self, network: str) -> None:
+    `second` makes of a cluster IP the one of the other family for Services that ask for both; None: they get one.
+    """
+
+    def __init__(self, network: str, second: Callable[[str], str] | None = None) -> None:
         self._network = ipaddress.ip_network(network)
+        self._second = second
         self._ips: set[str] = set()
         self._ports: set[int] = set()
 
@@ -36,11 +41,24 @@ class ServiceAddresses:
             spec["clusterIP"] = before["clusterIP"]
         if spec.get("clusterIP") != before.get("clusterIP") or not before.get("clusterIP"):
             self._claim_ip(obj)
-        spec["clusterIPs"] = [spec["clusterIP"]]
-        spec.setdefault("ipFamilies", ["IPv6" if ":" in spec["clusterIP"] else "IPv4"])
-        spec.setdefault("ipFamilyPolicy", "SingleStack")
+        self._claim_families(spec)
         if spec["type"] in {"NodePort", "LoadBalancer"}:
             self._claim_ports(obj, before)
+
+    def _claim_families(self, spec: dict[str, Any]) -> None:
+        """Both families, the second one alone if `ipFamilies` names only that, or one."""
+        spec.setdefault("ipFamilyPolicy", "SingleStack")
+        cluster_ip = spec["clusterIP"]
+        if self._second is None or (spec["ipFamilyPolicy"] == "SingleStack" and spec.get("ipFamilies") != ["IPv6"]):
+            spec["clusterIPs"] = [cluster_ip]
+            spec["ipFamilies"] = ["IPv6" if ":" in cluster_ip else "IPv4"]
+        elif spec["ipFamilyPolicy"] == "SingleStack":
+            spec["clusterIP"] = cluster_ip if ":" in cluster_ip or cluster_ip == "None" else self._second(cluster_ip)
+            spec["clusterIPs"] = [spec["clusterIP"]]
+        else:
+            other = "None" if cluster_ip == "None" else self._second(cluster_ip)
+            spec["clusterIPs"] = list(dict.fromkeys((cluster_ip, other)))
+            spec["ipFamilies"] = ["IPv4", "IPv6"]
 
     def release(self, obj: dict[str, Any]) -> None:
         """Take back what a deleted Service had."""

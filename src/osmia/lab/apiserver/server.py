@@ -66,6 +66,7 @@ class ApiServer:
     Args:
         ring_size: how many past changes of each resource watches can go back to.
         service_network: where cluster IPs come from.
+        second_ip: gives the cluster IP of the other family to Services that ask for it; None: there is one family.
         log_source: serves `kubectl logs`; may be set later.
         now: clock in Unix seconds.
     """
@@ -75,6 +76,7 @@ class ApiServer:
         *,
         ring_size: int = 1_000,
         service_network: str = "10.96.0.0/16",
+        second_ip: Callable[[str], str] | None = None,
         log_source: LogSource | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -83,7 +85,7 @@ class ApiServer:
         self.version = 1
         self._now = now
         self._collections = {plural: Collection(ring_size) for plural in RESOURCES}
-        self._addresses = ServiceAddresses(service_network)
+        self._addresses = ServiceAddresses(service_network, second_ip)
         self._deletion = Deletion(self)
         self.accounts = Accounts(self, now=now)
         for name in _SYSTEM_NAMESPACES:

@@ -18,6 +18,7 @@ Object = dict[str, Any]
 _SERVICE_NAME = "kubernetes.io/service-name"
 _MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 _CONTROLLER = "endpointslice-controller.k8s.io"
+_FIRST_FAMILY = "IPv4"
 
 
 class Services:
@@ -47,7 +48,8 @@ class Services:
             self._balance(service)
         if service["spec"].get("selector"):
             pods = [pod for pod in self._api.list("pods", key[0]) if _is_behind(service, pod)]
-            self._write(slice_of(service, pods))
+            for family in service["spec"].get("ipFamilies") or [_FIRST_FAMILY]:
+                self._write(slice_of(service, pods, family))
 
     def _write(self, wanted: Object) -> None:
         metadata = wanted["metadata"]
@@ -73,13 +75,16 @@ class Services:
         self._api.patch("services", service["metadata"]["namespace"], service["metadata"]["name"], patch, "status")
 
 
-def slice_of(service: Object, pods: Iterable[Object]) -> Object:
-    """The EndpointSlice of a Service over these pods: who is not ready or ending is listed but says so."""
+def slice_of(service: Object, pods: Iterable[Object], family: str = _FIRST_FAMILY) -> Object:
+    """The EndpointSlice of a Service over these pods, for one address family.
+
+    Who is not ready or ending is listed but says so.
+    """
     metadata = service["metadata"]
     chosen = sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))
     return {
         "metadata": {
-            "name": f"{metadata['name']}-lab",
+            "name": f"{metadata['name']}-lab{'' if family == _FIRST_FAMILY else '6'}",
             "namespace": metadata["namespace"],
             "labels": {_SERVICE_NAME: metadata["name"], _MANAGED_BY: _CONTROLLER},
             "ownerReferences": [
@@ -93,9 +98,9 @@ def slice_of(service: Object, pods: Iterable[Object]) -> Object:
                 }
             ],
         },
-        "addressType": "IPv4",
+        "addressType": family,
         "ports": [_slice_port(port, chosen) for port in service["spec"].get("ports", [])],
-        "endpoints": [_endpoint(pod, service) for pod in chosen],
+        "endpoints": [_endpoint(pod, service, ips) for pod in chosen if (ips := _ips_of(pod, family))],
     }
 
 
@@ -110,12 +115,17 @@ def _is_behind(service: Object, pod: Object) -> bool:
     )
 
 
-def _endpoint(pod: Object, service: Object) -> Object:
+def _ips_of(pod: Object, family: str) -> list[str]:
+    ips = [str(one["ip"]) for one in pod["status"].get("podIPs") or [{"ip": pod["status"]["podIP"]}]]
+    return [ip for ip in ips if (":" in ip) == (family == "IPv6")]
+
+
+def _endpoint(pod: Object, service: Object, addresses: list[str]) -> Object:
     is_ending = "deletionTimestamp" in pod["metadata"]
     serving = is_ready(pod)
     ready = (serving and not is_ending) or bool(service["spec"].get("publishNotReadyAddresses"))
     endpoint: Object = {
-        "addresses": [pod["status"]["podIP"]],
+        "addresses": addresses,
         "conditions": {"ready": ready, "serving": serving, "terminating": is_ending},
         "nodeName": pod["spec"].get("nodeName", ""),
         "targetRef": {

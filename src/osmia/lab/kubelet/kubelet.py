@@ -131,7 +131,7 @@ def _node_status(node: NodeFacts, now: str) -> Object:
     is_ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "the lab's kubelet runs"}
     return {
         "addresses": [
-            {"type": "InternalIP", "address": node.address},
+            *({"type": "InternalIP", "address": address} for address in node.addresses),
             {"type": "Hostname", "address": node.name},
         ],
         "capacity": resources,

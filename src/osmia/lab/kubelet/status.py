@@ -71,8 +71,8 @@ def pod_status(  # noqa: PLR0913 - the facts a status is made of
     old: Object,
     *,
     now: str,
-    host_address: str,
-    address: str,
+    host_addresses: Sequence[str],
+    addresses: Sequence[str],
     initializers: Sequence[ContainerState],
     containers: Sequence[ContainerState],
     phase: str,
@@ -92,16 +92,16 @@ def pod_status(  # noqa: PLR0913 - the facts a status is made of
     ]
     status: Object = {
         "phase": phase,
-        "hostIP": host_address,
-        "hostIPs": [{"ip": host_address}],
+        "hostIP": host_addresses[0],
+        "hostIPs": [{"ip": address} for address in host_addresses],
         "startTime": old.get("startTime") or now,
         "conditions": [_condition(old, kind, holds, {} if holds else why, now) for kind, holds, why in claims],
         "containerStatuses": [one.as_status() for one in containers],
     }
     if initializers:
         status["initContainerStatuses"] = [one.as_status() for one in initializers]
-    if address:
-        status |= {"podIP": address, "podIPs": [{"ip": address}]}
+    if addresses:
+        status |= {"podIP": addresses[0], "podIPs": [{"ip": address} for address in addresses]}
     return status
 
 

@@ -1,8 +1,8 @@
-"""The cluster's name server: A records of Services and their pods, answered over UDP and TCP; nothing is forwarded.
+"""The cluster's name server: addresses of Services and their pods, answered over UDP and TCP; nothing is forwarded.
 
 `SERVICE.NAMESPACE.svc.cluster.local` gives the VIP; a headless Service gives its ready endpoints, and
-`HOSTNAME.SERVICE...` one of them. Other names do not exist (NXDOMAIN); known names have no AAAA records, which is
-answered as "no data" so that resolvers do not fall through to the next search domain.
+`HOSTNAME.SERVICE...` one of them. Other names do not exist (NXDOMAIN); a known name without an address of the family
+asked for is answered as "no data" so that resolvers do not fall through to the next search domain.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["CLUSTER_DOMAIN", "NameServer", "Zone", "zone_of"]
 CLUSTER_DOMAIN = "cluster.local"
 Object = dict[str, Any]
 Zone = Mapping[str, tuple[str, ...]]
-"""Fully qualified lower-case name without the last dot -> IPv4 addresses."""
+"""Fully qualified lower-case name without the last dot -> addresses of both families."""
 
 _TTL_S = 5
 _LARGEST_UDP_BYTES = 1232
@@ -51,7 +51,7 @@ def zone_of(services: Iterable[Object], slices: Iterable[Object]) -> Zone:
             headless.add((metadata["namespace"], metadata["name"]))
             zone[name] = ()
         elif spec.get("clusterIP"):
-            zone[name] = (spec["clusterIP"],)
+            zone[name] = tuple(spec.get("clusterIPs") or [spec["clusterIP"]])
     for one in slices:
         metadata = one["metadata"]
         service_name = (metadata.get("labels") or {}).get(_SERVICE_NAME, "")
@@ -66,8 +66,8 @@ def _add_endpoints(zone: dict[str, tuple[str, ...]], name: str, one: Object) -> 
             continue
         addresses = tuple(endpoint["addresses"])
         zone[name] = (*zone[name], *addresses)
-        label = endpoint.get("hostname") or addresses[0].replace(".", "-")
-        zone[f"{label}.{name}"] = addresses
+        label = endpoint.get("hostname") or addresses[0].replace(".", "-").replace(":", "-")
+        zone[f"{label}.{name}"] = (*zone.get(f"{label}.{name}", ()), *addresses)
 
 
 class NameServer:
@@ -96,9 +96,10 @@ class NameServer:
         addresses = self.zone.get(asked.name.to_text(omit_final_dot=True).lower())
         if addresses is None:
             reply.set_rcode(dns.rcode.NXDOMAIN)
-        elif addresses and asked.rdtype in {dns.rdatatype.A, dns.rdatatype.ANY}:
-            kind = (dns.rdataclass.IN, dns.rdatatype.A)
-            reply.answer.append(dns.rrset.from_text_list(asked.name, _TTL_S, *kind, addresses))
+        for kind, is_v6 in ((dns.rdatatype.A, False), (dns.rdatatype.AAAA, True)):
+            found = [one for one in addresses or () if (":" in one) == is_v6]
+            if found and asked.rdtype in {kind, dns.rdatatype.ANY}:
+                reply.answer.append(dns.rrset.from_text_list(asked.name, _TTL_S, dns.rdataclass.IN, kind, found))
         return reply.to_wire(max_size=size_limit, prefer_truncation=True)
 
     async def serve(self, datagrams: socket.socket, listener: socket.socket) -> None:

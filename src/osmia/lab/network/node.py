@@ -24,7 +24,7 @@ import anyio
 from anyio.to_thread import run_sync
 
 from osmia.lab.host import run
-from osmia.lab.network.plan import AddressPlan
+from osmia.lab.network.plan import AddressPlan, twin, twin_network
 from osmia.model.errors import LabError
 
 __all__ = ["NETNS_PREFIX", "NodeNetwork", "NodeSockets", "used_networks", "wait_removed"]
@@ -39,6 +39,8 @@ _SYSCTLS = {
     "net/ipv4/conf/default/send_redirects": 0,
     "net/ipv4/conf/all/rp_filter": 0,
     "net/ipv4/conf/default/rp_filter": 0,
+    "net/ipv6/conf/all/disable_ipv6": 0,
+    "net/ipv6/conf/all/forwarding": 1,
     # Absent without br_netfilter. With it, a pod that meets itself through a VIP would be switched, not routed, and the
     # bridge does not send a frame back to the port it came from.
     "net/bridge/bridge-nf-call-iptables": 0,
@@ -101,6 +103,23 @@ class NodeNetwork:
             f"route add {plan.pods} via {plan.node}",
             f"route add {plan.services} via {plan.node}",
         )
+        if plan.is_dual_stack:
+            await self._create_twins()
+
+    async def _create_twins(self) -> None:
+        """The same addresses and routes again, for IPv6."""
+        plan, length = self.plan, twin_network(self.plan.uplink).prefixlen
+        await _batch(
+            f"address add {twin(plan.gateway)}/{twin_network(plan.pods).prefixlen} dev {_BRIDGE} nodad",
+            f"address add {twin(plan.node)}/{length} dev uplink nodad",
+            f"route add ::/0 via {twin(plan.host)}",
+            namespace=self.namespace,
+        )
+        await _batch(
+            f"address add {twin(plan.host)}/{length} dev {self.uplink} nodad",
+            f"route add {twin_network(plan.pods)} via {twin(plan.node)}",
+            f"route add {twin_network(plan.services)} via {twin(plan.node)}",
+        )
 
     async def remove(self) -> None:
         """Take away namespace, links and routes, whatever of them is there."""
@@ -115,13 +134,20 @@ class NodeNetwork:
             f"link set {interface} master {_BRIDGE} up",
             namespace=self.namespace,
         )
-        lines = (
+        lines = [
             "link set lo up",
             f"address add {address}/32 dev eth0",
             "link set eth0 up",
             f"route add {self.plan.gateway} dev eth0",
             f"route add default via {self.plan.gateway} src {address}",
-        )
+        ]
+        if self.plan.is_dual_stack:
+            gateway = twin(self.plan.gateway)
+            lines += [
+                f"address add {twin(address)}/128 dev eth0 nodad",
+                f"route add {gateway} dev eth0",
+                f"route add ::/0 via {gateway} src {twin(address)}",
+            ]
         await run(["nsenter", f"--net=/proc/{pid}/ns/net", "ip", "-batch", "-"], text="\n".join(lines))
 
     async def disconnect_pod(self, interface: str) -> None:

@@ -1,17 +1,32 @@
-"""Which addresses a lab uses: chosen so that no route of this machine is shadowed."""
+"""Which addresses a lab uses: chosen so that no route of this machine is shadowed.
+
+In a dual-stack lab everything that has an IPv4 address also has the IPv6 address that ends with it: networks that are
+free in IPv4 are free in IPv6.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from osmia.model.errors import ConfigError, LabError
 
-__all__ = ["AddressPlan", "AddressPool", "choose_plan"]
+__all__ = ["AddressPlan", "AddressPool", "choose_plan", "twin", "twin_network"]
 
 _CHOICES = 64
 _LONGEST_PREFIX = 30
+_TWINS = IPv6Network("fd6f:736d:6961::/96")
+
+
+def twin(address: IPv4Address) -> IPv6Address:
+    """The IPv6 address of whatever has this IPv4 address in a dual-stack lab."""
+    return _TWINS[int(address)]
+
+
+def twin_network(network: IPv4Network) -> IPv6Network:
+    """The IPv6 network of the twins of a network's addresses."""
+    return IPv6Network((int(twin(network.network_address)), _TWINS.prefixlen + network.prefixlen))
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +36,11 @@ class AddressPlan:
     pods: IPv4Network
     services: IPv4Network
     uplink: IPv4Network
+    is_dual_stack: bool = False
+
+    def both(self, address: IPv4Address) -> tuple[str, ...]:
+        """An address as text, with its twin if this lab has twins."""
+        return (str(address), str(twin(address))) if self.is_dual_stack else (str(address),)
 
     @property
     def host(self) -> IPv4Address:

@@ -1,4 +1,4 @@
-"""Service VIPs as one nftables table, rendered whole from the Services and their ready endpoints.
+"""Service VIPs as one nftables table per address family, rendered whole from the Services and their ready endpoints.
 
 A map from (address, protocol, port) jumps to a Service's chain, which picks an endpoint at random per connection;
 the endpoint's chain does the DNAT. A pod that reaches itself through a VIP must not see its own address as the
@@ -11,10 +11,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 from osmia.lab.network.node import NodeNetwork
+from osmia.lab.network.plan import twin_network
 
 __all__ = ["Backend", "Vip", "apply", "render", "vips_of"]
 
@@ -32,10 +33,20 @@ class Backend:
     address: str
     port: int
 
+    @property
+    def is_v6(self) -> bool:
+        """Whether it has an IPv6 address."""
+        return ":" in self.address
+
+    @property
+    def target(self) -> str:
+        """Address and port as one text."""
+        return f"[{self.address}]:{self.port}" if self.is_v6 else f"{self.address}:{self.port}"
+
 
 @dataclass(frozen=True, slots=True)
 class Vip:
-    """One port of a Service: every address it is reached by, and the endpoints behind it."""
+    """One port of a Service: every address of one family that it is reached by, and the endpoints behind it."""
 
     service: str
     addresses: tuple[str, ...]
@@ -45,13 +56,18 @@ class Vip:
     backends: tuple[Backend, ...]
 
     @property
+    def is_v6(self) -> bool:
+        """Whether its addresses are IPv6."""
+        return any(":" in address for address in self.addresses)
+
+    @property
     def chain(self) -> str:
         """Name of its chain."""
         return "svc-" + _digest(f"{self.service}/{self.protocol}/{self.port}")
 
 
 def vips_of(services: Iterable[Object], slices: Iterable[Object]) -> list[Vip]:
-    """The VIPs that Services and their EndpointSlices ask for, in a stable order."""
+    """The VIPs that Services and their EndpointSlices ask for, one per port and address family, in a stable order."""
     by_service: dict[tuple[str, str], list[Object]] = {}
     for one in slices:
         metadata = one["metadata"]
@@ -67,38 +83,47 @@ def vips_of(services: Iterable[Object], slices: Iterable[Object]) -> list[Vip]:
         vips += [
             Vip(
                 service=f"{metadata['namespace']}/{metadata['name']}",
-                addresses=addresses,
+                addresses=of_family,
                 protocol=port.get("protocol", "TCP").lower(),
                 port=port["port"],
                 node_port=port.get("nodePort"),
-                backends=tuple(sorted(set(_backends(own, port.get("name", ""))))),
+                backends=tuple(sorted({one for one in _backends(own, port.get("name", "")) if one.is_v6 == is_v6})),
             )
             for port in service["spec"].get("ports", [])
+            for is_v6 in (False, True)
+            if (of_family := tuple(one for one in addresses if (":" in one) == is_v6))
         ]
-    return sorted(vips, key=lambda vip: (vip.service, vip.protocol, vip.port))
+    return sorted(vips, key=lambda vip: (vip.service, vip.protocol, vip.port, vip.is_v6))
 
 
 def render(vips: Sequence[Vip], services: IPv4Network) -> str:
-    """The nft script that replaces the whole table in one transaction."""
+    """The nft script that replaces the tables of both families in one transaction."""
+    v4, v6 = ([vip for vip in vips if vip.is_v6 is is_v6] for is_v6 in (False, True))
+    return _table("ip", v4, services) + _table("ip6", v6, twin_network(services))
+
+
+def _table(family: str, vips: Sequence[Vip], services: IPv4Network | IPv6Network) -> str:
     served = [vip for vip in vips if vip.backends]
     by_address = {f"{address} . {vip.protocol} . {vip.port}": vip.chain for vip in served for address in vip.addresses}
     by_node_port = {f"{vip.protocol} . {vip.node_port}": vip.chain for vip in served if vip.node_port}
     chains = [chain for vip in served for chain in _service_chains(vip)]
     dispatch = (
-        "ip daddr . meta l4proto . th dport vmap @vips\n    fib daddr type local meta l4proto . th dport vmap @ports"
+        f"{family} daddr . meta l4proto . th dport vmap @vips\n"
+        "    fib daddr type local meta l4proto . th dport vmap @ports"
     )
     masquerade = f"ct mark {_HAIRPIN_MARK} masquerade"
+    address = "ipv6_addr" if family == "ip6" else "ipv4_addr"
     lines = [
-        f"table ip {_TABLE} {{ }}",
-        f"delete table ip {_TABLE}",
-        f"table ip {_TABLE} {{",
-        f"  map vips {{ type ipv4_addr . inet_proto . inet_service : verdict; {_elements(by_address)} }}",
+        f"table {family} {_TABLE} {{ }}",
+        f"delete table {family} {_TABLE}",
+        f"table {family} {_TABLE} {{",
+        f"  map vips {{ type {address} . inet_proto . inet_service : verdict; {_elements(by_address)} }}",
         f"  map ports {{ type inet_proto . inet_service : verdict; {_elements(by_node_port)} }}",
         *chains,
         f"  chain prerouting {{\n    type nat hook prerouting priority -100;\n    {dispatch}\n  }}",
         f"  chain output {{\n    type nat hook output priority -100;\n    {dispatch}\n  }}",
         f"  chain postrouting {{\n    type nat hook postrouting priority 100;\n    {masquerade}\n  }}",
-        f"  chain forward {{\n    type filter hook forward priority 0;\n    ip daddr {services} reject\n  }}",
+        f"  chain forward {{\n    type filter hook forward priority 0;\n    {family} daddr {services} reject\n  }}",
         "}",
     ]
     return "\n".join(lines) + "\n"
@@ -120,7 +145,7 @@ def _addresses(service: Object) -> tuple[str, ...]:
         return ()
     ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
     balanced = [one["ip"] for one in ingress if one.get("ip")]
-    return (cluster_ip, *balanced, *spec.get("externalIPs", []))
+    return (*(spec.get("clusterIPs") or [cluster_ip]), *balanced, *spec.get("externalIPs", []))
 
 
 def _backends(slices: Iterable[Object], port_name: str) -> Iterable[Backend]:
@@ -132,10 +157,10 @@ def _backends(slices: Iterable[Object], port_name: str) -> Iterable[Backend]:
 
 
 def _service_chains(vip: Vip) -> list[str]:
-    endpoints = [(f"ep-{_digest(f'{vip.chain}/{one.address}:{one.port}')}", one) for one in vip.backends]
+    endpoints = [(f"ep-{_digest(f'{vip.chain}/{one.target}')}", one) for one in vip.backends]
     chains = [
-        f"  chain {name} {{\n    ip saddr {one.address} ct mark set {_HAIRPIN_MARK}\n"
-        f"    meta l4proto {vip.protocol} dnat to {one.address}:{one.port}\n  }}"
+        f"  chain {name} {{\n    {'ip6' if one.is_v6 else 'ip'} saddr {one.address} ct mark set {_HAIRPIN_MARK}\n"
+        f"    meta l4proto {vip.protocol} dnat to {one.target}\n  }}"
         for name, one in endpoints
     ]
     choices = ", ".join(f"{number} : goto {name}" for number, (name, _) in enumerate(endpoints))
