@@ -64,6 +64,11 @@ class Cutter:
         """Whether the last byte was a message's last."""
         return not (self._left or self._header or self.is_lost)
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of a header that is not complete: no part has them yet."""
+        return len(self._header)
+
     def begin_anew(self) -> None:
         """The next byte begins a message."""
         self._header = b""

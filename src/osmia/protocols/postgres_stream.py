@@ -269,11 +269,12 @@ class PostgresStream:
         """Bytes of the client were not seen: within a message, within COPY data, or nobody knows what they were."""
         if self._is_in_doubt:
             return
+        lost = self._frontend.held_bytes + count
         part = self._frontend.skip(count)
         if part is not None:
             self._take_request_part(part)
         elif self._copying is not None:
-            self._copying.request_bytes += count
+            self._copying.request_bytes += lost
             self._is_copy_lost = True
             self._trail = b""
         else:
@@ -417,6 +418,7 @@ class PostgresStream:
 
     def _skip_response(self, piece: Piece, time_ns: int) -> None:
         """Bytes of the server were not seen: within a message, before the one end that is due, or who knows."""
+        lost = self._backend.held_bytes + piece.missing
         part = self._backend.skip(piece.missing)
         if part is not None:
             self._take_response_part(part, time_ns)
@@ -428,7 +430,7 @@ class PostgresStream:
             return
         self._is_seeking = True
         self._trail = b""
-        self._target().response_bytes += piece.missing
+        self._target().response_bytes += lost
 
     def _target(self) -> _Unit:
         """The statement that the ReadyForQuery that is due ends."""
@@ -478,8 +480,9 @@ class PostgresStream:
     def _answered(self, kind: int) -> None:
         """A message of the server is complete."""
         if not self._steps:
-            self._answers_seen += kind in _COUNTED
-            if not self._is_in_doubt and kind != _ERROR:  # an error may come of itself: the server shuts down
+            is_of_itself = kind == _ERROR and not self._is_in_doubt  # the server shuts down
+            self._answers_seen += kind in _COUNTED and not is_of_itself
+            if not (self._is_in_doubt or is_of_itself):
                 self._lose()
             return
         step = self._steps[0]
