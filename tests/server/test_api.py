@@ -206,7 +206,7 @@ def test_requests_are_filtered_and_paged(cluster: Cluster, now_s: int) -> None:
 
 def test_quality_tells_of_losses(cluster: Cluster) -> None:
     """What the agent lost is in the strip's figures."""
-    cluster.post(Table.LEDGER, [ledger_row(time_ns=time.time_ns(), lost={"ring_full": 3}, started_ns=time.time_ns())])
+    cluster.post(Table.LEDGER, [ledger_row(time_ns=time.time_ns(), lost={"held_full": 3}, started_ns=time.time_ns())])
 
     answer = cluster.get("quality")
 

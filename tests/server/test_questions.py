@@ -163,15 +163,15 @@ async def test_losses_of_the_last_quarter_hour_are_counted(store: Store, cluster
 
     answer = await quality(store, Freshness(), cluster=cluster_name, now_ns=now_s * NS + NS)
 
-    assert answer.agents[0].lost == {"map_full": 2, "ring_full": 7}
-    assert (answer.lost, answer.is_exact) == (9, False)
+    assert (answer.agents[0].lost, answer.agents[0].reduced) == ({"map_full": 2}, {"ring_full": 7})
+    assert (answer.lost, answer.reduced, answer.is_exact) == (2, 7, False)
 
 
 async def test_losses_survive_the_agent_s_restart(store: Store, cluster_name: str, now_s: int) -> None:
     """Counters begin anew with the agent: what it lost before and after adds up."""
     before = [(now_s - 500, 10), (now_s - 400, 15)]
-    rows = [ledger_row(time_ns=t * NS, lost={"ring_full": n}, started_ns=1) for t, n in before]
-    rows.append(ledger_row(time_ns=now_s * NS, lost={"ring_full": 3}, started_ns=(now_s - 300) * NS))
+    rows = [ledger_row(time_ns=t * NS, lost={"held_full": n}, started_ns=1) for t, n in before]
+    rows.append(ledger_row(time_ns=now_s * NS, lost={"held_full": 3}, started_ns=(now_s - 300) * NS))
     await fill(store, cluster_name, rows, table=Table.LEDGER)
 
     answer = await quality(store, Freshness(), cluster=cluster_name, now_ns=now_s * NS)

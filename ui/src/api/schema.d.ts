@@ -53,6 +53,46 @@ export interface paths {
         patch: operations["renameCluster"];
         trace?: never;
     };
+    "/api/v1/clusters/{cluster_id}/agents/{agent_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Agent
+         * @description One agent: what it costs, what it lost, what it cannot do, what its governor gave up.
+         */
+        get: operations["getAgent"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clusters/{cluster_id}/edges/{edge_id}/network": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Edge Network
+         * @description The connections under one edge: connects and failures, round trips, retransmits, resets.
+         */
+        get: operations["getEdgeNetwork"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/clusters/{cluster_id}/edges/{edge_id}/series": {
         parameters: {
             query?: never;
@@ -266,12 +306,51 @@ export interface components {
             accepted: number;
         };
         /**
+         * AgentDetails
+         * @description Everything about one agent; `steps` and `series` are of the asked range, the newest step first.
+         */
+        AgentDetails: {
+            agent: components["schemas"]["AgentQuality"];
+            /** Features */
+            features: components["schemas"]["AgentFeature"][];
+            /** Losses */
+            losses: components["schemas"]["Loss"][];
+            /** Programs */
+            programs: components["schemas"]["ProgramCost"][];
+            series: components["schemas"]["AgentSeries"];
+            /** Steps */
+            steps: components["schemas"]["GovernorStep"][];
+        };
+        /**
+         * AgentFeature
+         * @description One thing that an agent does: on, reduced, off or unused, and why.
+         */
+        AgentFeature: {
+            /** Name */
+            name: string;
+            /** Reason */
+            reason: string;
+            /** State */
+            state: string;
+        };
+        /**
          * AgentQuality
-         * @description What one agent says of its own work; `lost` counts the last 15 minutes.
+         * @description What one agent says of its own work in the last 15 minutes.
+         *
+         *     `lost` counts requests that are missing from counts, by cause; `reduced` such as are counted but missing from the
+         *     request list, or poorer there; `sampled` such as were left out of the list on purpose. `level` is what its governor
+         *     gave up ("full": nothing), `missing` the features that are off or reduced, `unseen` processes of which some traffic
+         *     cannot be seen, by command. `bpf_cores` is what its programs take in the kernel.
          */
         AgentQuality: {
+            /** Bpf Cores */
+            bpf_cores: number | null;
             /** Cpu Cores */
             cpu_cores: number | null;
+            /** Event Rate */
+            event_rate: number | null;
+            /** Export Error */
+            export_error: string;
             /** Exported */
             exported: number;
             /** Id */
@@ -280,18 +359,62 @@ export interface components {
             lag_ms: number;
             /** Last Seen Ms */
             last_seen_ms: number;
+            /** Level */
+            level: string;
             /** Lost */
             lost: {
                 [key: string]: number;
             };
+            /** Missing */
+            missing: string[];
             /** Node */
             node: string;
+            /** Queue Bytes */
+            queue_bytes: number;
+            /** Reduced */
+            reduced: {
+                [key: string]: number;
+            };
             /** Rss Bytes */
             rss_bytes: number;
+            /** Sample Every */
+            sample_every: number;
+            /** Sampled */
+            sampled: number;
             /** Seen */
             seen: number;
+            /** Seen Rate */
+            seen_rate: number | null;
+            /** Spool Bytes */
+            spool_bytes: number;
+            /** Started Ms */
+            started_ms: number;
+            /** Unseen */
+            unseen: {
+                [key: string]: number;
+            };
             /** Version */
             version: string;
+        };
+        /**
+         * AgentSeries
+         * @description An agent's figures over time; None stands where nothing is known.
+         */
+        AgentSeries: {
+            /** Bpf Cores */
+            bpf_cores: (number | null)[];
+            /** Cpu Cores */
+            cpu_cores: (number | null)[];
+            /** Lag Ms */
+            lag_ms: (number | null)[];
+            /** Rss Bytes */
+            rss_bytes: (number | null)[];
+            /** Seen Rate */
+            seen_rate: (number | null)[];
+            /** Step Ms */
+            step_ms: number;
+            /** Times Ms */
+            times_ms: number[];
         };
         /**
          * Cluster
@@ -357,6 +480,9 @@ export interface components {
         /**
          * Edge
          * @description Who calls whom by which protocol, as the chosen side saw it.
+         *
+         *     Where no protocol was recognised the protocol is "tcp": then count and rate are of connects, errors are failed
+         *     ones and the quantiles are of the time a connect took. `network` is None where no agent reported connections.
          */
         Edge: {
             /** Count */
@@ -373,6 +499,7 @@ export interface components {
             is_tls: boolean;
             /** Last Ms */
             last_ms: number;
+            network: components["schemas"]["EdgeNetwork"] | null;
             /** P50 Ns */
             p50_ns: number | null;
             /** P95 Ns */
@@ -402,6 +529,64 @@ export interface components {
             source: string;
             /** Target */
             target: string;
+        };
+        /**
+         * EdgeNetwork
+         * @description What the connections of an edge did.
+         *
+         *     `active` is how many were open on average; `failures` counts failed connects by cause, `cancelled` ones that the
+         *     client gave up at once; bytes are payload by who sent them; `segments` and `retransmits` are those of both ends as
+         *     far as they are watched.
+         */
+        EdgeNetwork: {
+            /** Active */
+            active: number;
+            /** Cancelled */
+            cancelled: number;
+            /** Client Bytes */
+            client_bytes: number;
+            /** Client Bytes Rate */
+            client_bytes_rate: number;
+            /** Client Resets */
+            client_resets: number;
+            /** Closed */
+            closed: number;
+            /** Connect P50 Ns */
+            connect_p50_ns: number | null;
+            /** Connect P95 Ns */
+            connect_p95_ns: number | null;
+            /** Connect P99 Ns */
+            connect_p99_ns: number | null;
+            /** Failed */
+            failed: number;
+            /** Failures */
+            failures: {
+                [key: string]: number;
+            };
+            /** First Ms */
+            first_ms: number;
+            /** Last Ms */
+            last_ms: number;
+            /** Opened */
+            opened: number;
+            /** Rate */
+            rate: number;
+            /** Retransmit Share */
+            retransmit_share: number | null;
+            /** Retransmits */
+            retransmits: number;
+            /** Rtt Mean Ns */
+            rtt_mean_ns: number | null;
+            /** Rtt P95 Ns */
+            rtt_p95_ns: number | null;
+            /** Segments */
+            segments: number;
+            /** Server Bytes */
+            server_bytes: number;
+            /** Server Bytes Rate */
+            server_bytes_rate: number;
+            /** Server Resets */
+            server_resets: number;
         };
         /**
          * EndpointStatistics
@@ -471,6 +656,20 @@ export interface components {
             value: string;
         };
         /**
+         * GovernorStep
+         * @description Detail that an agent's governor gave up or took back, and why.
+         */
+        GovernorStep: {
+            /** After */
+            after: string;
+            /** Before */
+            before: string;
+            /** Cause */
+            cause: string;
+            /** Time Ms */
+            time_ms: number;
+        };
+        /**
          * Health
          * @description Whether the server can do its work; `lag_ms` is the age of the newest telemetry of any cluster.
          */
@@ -507,6 +706,20 @@ export interface components {
             server_url: string;
         };
         /**
+         * Loss
+         * @description Requests of the last 15 minutes that went missing by one cause; `effect` is counts, detail or choice.
+         */
+        Loss: {
+            /** Cause */
+            cause: string;
+            /** Count */
+            count: number;
+            /** Effect */
+            effect: string;
+            /** Meaning */
+            meaning: string;
+        };
+        /**
          * Map
          * @description The service map of a time range; `from_ms` and `to_ms` are what the figures really cover.
          */
@@ -521,6 +734,62 @@ export interface components {
             nodes: components["schemas"]["Node"][];
             /** To Ms */
             to_ms: number;
+        };
+        /**
+         * NetworkDetails
+         * @description The network under one edge; `total` is None where no connection of it was seen in the range.
+         */
+        NetworkDetails: {
+            /** From Ms */
+            from_ms: number;
+            /** Ports */
+            ports: components["schemas"]["NetworkPort"][];
+            series: components["schemas"]["NetworkSeries"];
+            /** To Ms */
+            to_ms: number;
+            total: components["schemas"]["EdgeNetwork"] | null;
+        };
+        /**
+         * NetworkPort
+         * @description One port of an edge, as the side saw it that saw more.
+         */
+        NetworkPort: {
+            network: components["schemas"]["EdgeNetwork"];
+            /** Port */
+            port: number;
+            /** Service */
+            service: string;
+            /**
+             * Side
+             * @enum {string}
+             */
+            side: "client" | "server";
+        };
+        /**
+         * NetworkSeries
+         * @description An edge's connections over time; as in `Series`, None stands where nothing is known.
+         */
+        NetworkSeries: {
+            /** Active */
+            active: (number | null)[];
+            /** Client Bytes Rate */
+            client_bytes_rate: (number | null)[];
+            /** Connect P95 Ns */
+            connect_p95_ns: (number | null)[];
+            /** Failed Rate */
+            failed_rate: (number | null)[];
+            /** Opened Rate */
+            opened_rate: (number | null)[];
+            /** Retransmit Rate */
+            retransmit_rate: (number | null)[];
+            /** Rtt P95 Ns */
+            rtt_p95_ns: (number | null)[];
+            /** Server Bytes Rate */
+            server_bytes_rate: (number | null)[];
+            /** Step Ms */
+            step_ms: number;
+            /** Times Ms */
+            times_ms: number[];
         };
         /**
          * Node
@@ -592,8 +861,18 @@ export interface components {
             phase: string;
         };
         /**
+         * ProgramCost
+         * @description One of an agent's programs in the kernel and the cores it takes.
+         */
+        ProgramCost: {
+            /** Cores */
+            cores: number;
+            /** Name */
+            name: string;
+        };
+        /**
          * Quality
-         * @description How far the data can be trusted right now.
+         * @description How far the data can be trusted right now; `lost`, `reduced` and `sampled` count the last 15 minutes.
          */
         Quality: {
             /** Agents */
@@ -610,6 +889,10 @@ export interface components {
             lost: number;
             /** Newest Ms */
             newest_ms: number | null;
+            /** Reduced */
+            reduced: number;
+            /** Sampled */
+            sampled: number;
         };
         /**
          * RequestEnd
@@ -945,6 +1228,81 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ClusterWithInstall"];
+                };
+            };
+            /** @description What was wrong and what to do */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    getAgent: {
+        parameters: {
+            query?: {
+                /** @description Unix ms, now or now-15m */
+                from?: string;
+                /** @description Unix ms, now or now-15m */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                agent_id: string;
+                cluster_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentDetails"];
+                };
+            };
+            /** @description What was wrong and what to do */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    getEdgeNetwork: {
+        parameters: {
+            query?: {
+                points?: number;
+                /** @description Unix ms, now or now-15m */
+                from?: string;
+                /** @description Unix ms, now or now-15m */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                edge_id: string;
+                cluster_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NetworkDetails"];
                 };
             };
             /** @description What was wrong and what to do */

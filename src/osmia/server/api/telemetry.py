@@ -12,7 +12,8 @@ from fastapi import APIRouter, Depends, Query, Response
 from osmia.server.api.answer import json_answer
 from osmia.server.api.errors import ApiError
 from osmia.server.api.state import ClusterDependency, Services, ServicesDependency
-from osmia.server.query.answers import Map, NetworkDetails, Quality, RequestPage, ResourceDetails, Series
+from osmia.server.query.agents import agent_details
+from osmia.server.query.answers import AgentDetails, Map, NetworkDetails, Quality, RequestPage, ResourceDetails, Series
 from osmia.server.query.network import edge_network
 from osmia.server.query.quality import quality
 from osmia.server.query.ranges import TimeRange
@@ -68,6 +69,24 @@ async def get_quality(cluster: ClusterDependency, services: ServicesDependency) 
     """How far the data can be trusted right now."""
     question = quality(services.store, services.freshness, cluster=cluster.id, now_ns=services.now_ns())
     return json_answer(await _timed(services, "quality", question))
+
+
+@router.get("/agents/{agent_id:path}", response_model=AgentDetails)
+async def get_agent(
+    agent_id: str,
+    cluster: ClusterDependency,
+    services: ServicesDependency,
+    start: Annotated[str, Query(alias="from", description="Unix ms, now or now-15m")] = "now-15m",
+    end: Annotated[str, Query(alias="to", description="Unix ms, now or now-15m")] = "now",
+) -> Response:
+    """One agent: what it costs, what it lost, what it cannot do, what its governor gave up."""
+    now_ns = services.now_ns()
+    span = TimeRange.parse(start, end, now_ms=now_ns // 10**6)
+    question = agent_details(services.store, cluster=cluster.id, agent=agent_id, span=span, now_ns=now_ns)
+    details = await _timed(services, "agent", question)
+    if details is None:
+        raise ApiError(404, "agent_id", agent_id, problem="silent for 15 minutes", remedy="take ids from /quality")
+    return json_answer(details)
 
 
 @router.get("/map", response_model=Map)

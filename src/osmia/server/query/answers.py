@@ -9,11 +9,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 __all__ = [
+    "AgentDetails",
+    "AgentFeature",
     "AgentQuality",
+    "AgentSeries",
     "Edge",
     "EdgeNetwork",
     "EndpointStatistics",
     "EntityName",
+    "GovernorStep",
+    "Loss",
     "Map",
     "NetworkDetails",
     "NetworkPort",
@@ -21,6 +26,7 @@ __all__ = [
     "Node",
     "Peer",
     "PodState",
+    "ProgramCost",
     "Quality",
     "RequestEnd",
     "RequestPage",
@@ -285,7 +291,8 @@ class RequestEnd(EntityName):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRecord:
-    """One request; `weight` is how many like it this row stands for.
+    """One request. `latency_ns` runs to the first byte of the response, `transfer_ns` from there to its last (0: not known, or at
+    once). `weight` is how many like it this row stands for.
 
     `fingerprint` is the template's, `raw` the path or statement with its values, empty unless the agent was told to
     send it.
@@ -306,6 +313,7 @@ class RequestRecord:
     status: str
     is_error: bool
     latency_ns: int
+    transfer_ns: int
     request_bytes: int
     response_bytes: int
     command: str
@@ -323,28 +331,111 @@ class RequestPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentQuality:
-    """What one agent says of its own work; `lost` counts the last 15 minutes."""
+    """What one agent says of its own work in the last 15 minutes.
+
+    `lost` counts requests that are missing from counts, by cause; `reduced` such as are counted but missing from the
+    request list, or poorer there; `sampled` such as were left out of the list on purpose. `level` is what its governor
+    gave up ("full": nothing), `missing` the features that are off or reduced, `unseen` processes of which some traffic
+    cannot be seen, by command. `bpf_cores` is what its programs take in the kernel.
+    """
 
     id: str
     node: str
     version: str
+    started_ms: int
     last_seen_ms: int
     lag_ms: int
     seen: int
+    seen_rate: float | None
+    event_rate: float | None
     exported: int
     lost: dict[str, int]
+    reduced: dict[str, int]
+    sampled: int
+    sample_every: int
+    level: str
     cpu_cores: float | None
+    bpf_cores: float | None
     rss_bytes: int
+    queue_bytes: int
+    spool_bytes: int
+    export_error: str
+    missing: list[str]
+    unseen: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:
-    """How far the data can be trusted right now."""
+    """How far the data can be trusted right now; `lost`, `reduced` and `sampled` count the last 15 minutes."""
 
     agents: list[AgentQuality]
     agents_connected: int
     agents_expected: int
     lag_ms: int | None
     lost: int
+    reduced: int
+    sampled: int
     is_exact: bool
     newest_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """Requests of the last 15 minutes that went missing by one cause; `effect` is counts, detail or choice."""
+
+    cause: str
+    effect: str
+    meaning: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentFeature:
+    """One thing that an agent does: on, reduced, off or unused, and why."""
+
+    name: str
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramCost:
+    """One of an agent's programs in the kernel and the cores it takes."""
+
+    name: str
+    cores: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GovernorStep:
+    """Detail that an agent's governor gave up or took back, and why."""
+
+    time_ms: int
+    before: str
+    after: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSeries:
+    """An agent's figures over time; None stands where nothing is known."""
+
+    step_ms: int
+    times_ms: list[int]
+    cpu_cores: list[float | None]
+    bpf_cores: list[float | None]
+    rss_bytes: list[int | None]
+    lag_ms: list[int | None]
+    seen_rate: list[float | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentDetails:
+    """Everything about one agent; `steps` and `series` are of the asked range, the newest step first."""
+
+    agent: AgentQuality
+    losses: list[Loss]
+    features: list[AgentFeature]
+    programs: list[ProgramCost]
+    steps: list[GovernorStep]
+    series: AgentSeries
