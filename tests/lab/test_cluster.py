@@ -106,6 +106,11 @@ async def test_a_pod_reaches_this_machine_and_the_api_server(lab: Cluster, web: 
         "print(u.urlopen(request, context=trust, timeout=3).status)"
     )
     host = str(lab.plan.kubernetes)
+    rules = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]
+    lab.api.create("roles", {"metadata": {"name": "lister"}, "rules": rules})
+    account = {"kind": "ServiceAccount", "name": "default", "namespace": "default"}
+    role = {"kind": "Role", "name": "lister"}
+    lab.api.create("rolebindings", {"metadata": {"name": "lister"}, "roleRef": role, "subjects": [account]})
 
     said = await inside(web[0], "env", f"KUBERNETES_SERVICE_HOST={host}", sys.executable, "-S", "-c", script)
 

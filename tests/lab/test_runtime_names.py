@@ -11,7 +11,7 @@ from osmia.lab.host import cgroup_root
 from osmia.lab.kubelet.probe import parse_probe
 from osmia.lab.runtime.cgroup import container_cgroup, pod_cgroup
 from osmia.lab.runtime.images import launch_of
-from osmia.lab.runtime.script import Mount, container_script, visible_mounts
+from osmia.lab.runtime.script import Mount, Security, container_script, visible_mounts
 from osmia.model.errors import LabError
 
 UID = "516f7927-12ad-4310-8cd2-74d01e25e13f"
@@ -101,6 +101,7 @@ def test_the_containers_script_quotes_what_comes_from_manifests(tmp_path: Path) 
         directory="/x; rm -rf /",
         argv=["echo", "$(reboot)"],
         has_own_pids=True,
+        security=Security(),
     )
 
     assert "exec echo '$(reboot)'" in script

@@ -13,6 +13,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from osmia.lab.kubelet.resolve import NodeFacts
 from osmia.lab.manifest import parse_manifest, plural_of
 from osmia.lab.network.dns import NameServer
 from osmia.lab.network.node import NodeSockets, used_networks
-from osmia.lab.network.plan import AddressPlan, choose_plan
+from osmia.lab.network.plan import AddressPlan, choose_plan, twin
 from osmia.lab.readiness import WORKLOADS, Progress, progress_of
 from osmia.lab.runtime.sandbox import Runtime
 from osmia.lab.state import LabDirectory, LabState, clean, started_at, take_down
@@ -94,7 +95,8 @@ class Cluster:
         cls, config: LabConfig, state: LabState, directory: LabDirectory, stack: AsyncExitStack
     ) -> Cluster:
         network, plan = state.network, state.plan
-        api = ApiServer(service_network=state.services)
+        second_ip = (lambda ip: str(twin(IPv4Address(ip)))) if config.dual_stack else None
+        api = ApiServer(service_network=state.services, second_ip=second_ip)
         served = await _serve(config, state, directory, api, stack)
         _create_system_objects(api, plan, served.port)
         sockets = await stack.enter_async_context(NodeSockets(network))
@@ -102,7 +104,7 @@ class Cluster:
         proxy = Proxy(api, [network], names)
         kubelet = Kubelet(
             api,
-            node=_node_facts(state, directory, served),
+            node=_node_facts(config, state, directory, served),
             runtime=Runtime(pods=directory.pods, cgroup_root=cgroup_root(), network=network),
             sockets=sockets,
             pods=directory.pods,
@@ -231,6 +233,7 @@ async def _claim(config: LabConfig, directory: LabDirectory, kubeconfig_copy: st
             uplink=str(plan.uplink),
             kubeconfig=str(directory.path / "kubeconfig"),
             kubeconfig_copy=kubeconfig_copy,
+            is_dual_stack=config.dual_stack,
         )
         directory.write(state)
     return state
@@ -269,15 +272,16 @@ async def _serve(
     return served
 
 
-def _node_facts(state: LabState, directory: LabDirectory, served: Served) -> NodeFacts:
+def _node_facts(config: LabConfig, state: LabState, directory: LabDirectory, served: Served) -> NodeFacts:
     authority = served.certificate.certificate.read_text() if served.certificate else ""
     return NodeFacts(
         name=state.node,
-        address=str(state.plan.node),
+        addresses=state.plan.both(state.plan.node),
         dns=str(state.plan.dns),
         environment={"KUBERNETES_SERVICE_HOST": str(state.plan.kubernetes), "KUBERNETES_SERVICE_PORT": "443"},
-        account_files={"token": served.token, "ca.crt": authority},
+        account_files={"ca.crt": authority},
         claims=directory.claims,
+        token_life_s=config.token_life_s,
     )
 
 

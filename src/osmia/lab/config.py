@@ -22,7 +22,11 @@ class LabConfig(msgspec.Struct, frozen=True):
     pod_cidr: str = setting("auto", "Addresses of pods; auto takes the first free of 10.244.0.0/22, 10.244.4.0/22, ...")
     service_cidr: str = setting("auto", "Addresses of Services; auto takes the first free of 10.96.0.0/16, ...")
     uplink_cidr: str = setting("auto", "Four addresses between this machine and the node; auto: 10.243.0.0/30, ...")
+    dual_stack: bool = setting(False, "Give pods, and Services that ask for it, IPv6 addresses too.")  # noqa: FBT003
     api_port: int = setting(6443, "Port of the API server on the uplink's host address.")
+    token_life_s: float = setting(
+        3600.0, "How long the service account token of a pod is good, in seconds; replaced after four fifths of it."
+    )
     ready_timeout_s: float = setting(90.0, "How long `up` waits for the workloads to be ready, in seconds.")
 
 

@@ -50,11 +50,13 @@ class LabState(msgspec.Struct, frozen=True):
     kubeconfig_copy: str = ""
     server: str = ""
     is_up: bool = False
+    is_dual_stack: bool = False
 
     @property
     def plan(self) -> AddressPlan:
         """Its addresses."""
-        return AddressPlan(IPv4Network(self.pods), IPv4Network(self.services), IPv4Network(self.uplink))
+        pods, services, uplink = (IPv4Network(one) for one in (self.pods, self.services, self.uplink))
+        return AddressPlan(pods, services, uplink, self.is_dual_stack)
 
     @property
     def network(self) -> NodeNetwork:
@@ -161,7 +163,8 @@ async def clean(directory: LabDirectory, state: LabState) -> None:
             path = cgroup.pod_cgroup(root, uid, quality)
             if path.exists():
                 await cgroup.kill_tree(path)
-                await cgroup.remove_tree(path)
+                for one in (path, *cgroup.twins(path)):
+                    await cgroup.remove_tree(one)
     await state.network.remove()
     await wait_removed(state.network)
     if state.kubeconfig_copy:

@@ -6,11 +6,13 @@ import base64
 import re
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from osmia.lab.apiserver import ApiError, ApiServer
+from osmia.lab.kubelet.security import limits_of, security_of, user_of
+from osmia.lab.kubelet.tokens import ACCOUNT_DIRECTORY, has_account, token_files, write_token
 from osmia.lab.network.dns import CLUSTER_DOMAIN
 from osmia.lab.runtime.images import Launch, launch_of
 from osmia.lab.runtime.sandbox import ContainerSpec
@@ -21,29 +23,40 @@ __all__ = ["NodeFacts", "PodPlace", "container_spec", "quality_of", "resolver_fi
 
 Object = dict[str, Any]
 
+_READ_ONLY = {"secret", "configMap", "projected", "downwardAPI"}
 _REFERENCE = re.compile(r"\$(\$|\(([A-Za-z_][A-Za-z0-9_.]*)\))")
 _LABEL_FIELD = re.compile(r"metadata\.(labels|annotations)\['(.+)'\]")
-_ACCOUNT_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"
+_HOST_PATH_KINDS: Mapping[str, Callable[[Path], bool]] = {
+    "": Path.exists,
+    "Directory": Path.is_dir,
+    "DirectoryOrCreate": Path.is_dir,
+    "File": Path.is_file,
+    "FileOrCreate": Path.is_file,
+    "Socket": Path.is_socket,
+    "CharDevice": Path.is_char_device,
+    "BlockDevice": Path.is_block_device,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class NodeFacts:
-    """What every pod of a node is told about its surroundings."""
+    """What every pod of a node is told about its surroundings; of its addresses the IPv4 one is first."""
 
     name: str
-    address: str
+    addresses: tuple[str, ...]
     dns: str
     environment: Mapping[str, str]
     account_files: Mapping[str, str]
     claims: Path
+    token_life_s: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class PodPlace:
-    """Where one pod lives: its directory here and its address."""
+    """Where one pod lives: its directory here and its addresses, the IPv4 one first."""
 
     home: Path
-    address: str
+    addresses: tuple[str, ...]
 
 
 def quality_of(pod: Object) -> str:
@@ -81,13 +94,17 @@ class _Resolver:
             "hostPath": self._host_path,
             "secret": self._secret,
             "configMap": self._config_map,
+            "projected": self._projected,
+            "downwardAPI": self._downward,
         }
 
     def container(self, container: Object) -> ContainerSpec:
         environment = self._environment(container)
         launch = _launch(container, environment)
+        launch = replace(launch, user=user_of(self._pod, container, launch.user))
         hostname = self._pod["spec"].get("hostname") or self._pod["metadata"]["name"]
-        hosts = f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n{self._place.address}\t{hostname}\n"
+        hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n"
+        hosts += "".join(f"{address}\t{hostname}\n" for address in self._place.addresses)
         return ContainerSpec(
             name=container["name"],
             launch=launch,
@@ -96,6 +113,8 @@ class _Resolver:
             files={"/etc/hosts": hosts, "/etc/resolv.conf": resolver_file(self._node, self._namespace)},
             directory=container.get("workingDir", "/"),
             log=self._place.home / "logs" / container["name"],
+            security=security_of(container),
+            limits=limits_of(container),
         )
 
     def _environment(self, container: Object) -> dict[str, str]:
@@ -138,10 +157,10 @@ class _Resolver:
             "metadata.uid": metadata["uid"],
             "spec.nodeName": self._node.name,
             "spec.serviceAccountName": self._pod["spec"].get("serviceAccountName", "default"),
-            "status.podIP": self._place.address,
-            "status.podIPs": self._place.address,
-            "status.hostIP": self._node.address,
-            "status.hostIPs": self._node.address,
+            "status.podIP": self._place.addresses[0],
+            "status.podIPs": ",".join(self._place.addresses),
+            "status.hostIP": self._node.addresses[0],
+            "status.hostIPs": ",".join(self._node.addresses),
         }
         if path not in known:
             raise LabError(f"fieldPath {path!r} is not supported", remedy=f"the lab knows {', '.join(known)}")
@@ -170,19 +189,20 @@ class _Resolver:
             source = self._volume(volume) / entry.get("subPath", "")
             if not source.exists():
                 source.mkdir(parents=True)
-            if "persistentVolumeClaim" in volume and user != "root" and not any(source.iterdir()):
+            if "persistentVolumeClaim" in volume and user not in {"root", "0"} and not any(source.iterdir()):
                 shutil.chown(source, user)
-            is_read_only = bool(entry.get("readOnly")) or "secret" in volume or "configMap" in volume
+            is_read_only = bool(entry.get("readOnly")) or not _READ_ONLY.isdisjoint(volume)
             mounts.append(Mount(source.resolve(), entry["mountPath"], is_read_only))
-        is_wanted = self._pod["spec"].get("automountServiceAccountToken", True) and self._node.account_files
-        if is_wanted and not any(mount.target == _ACCOUNT_DIRECTORY for mount in mounts):
+        for file in token_files(self._pod, self._place.home, self._node.token_life_s):
+            write_token(self._api, self._pod, file)
+        if has_account(self._pod) and not any(mount.target == ACCOUNT_DIRECTORY for mount in mounts):
             mounts.append(self._account())
         return tuple(mounts)
 
     def _account(self) -> Mount:
         files = {**self._node.account_files, "namespace": self._namespace}
         content = {name: text.encode() for name, text in files.items()}
-        return Mount(_write_files(self._place.home / "account", content), _ACCOUNT_DIRECTORY, is_read_only=True)
+        return Mount(_write_files(self._place.home / "account", content), ACCOUNT_DIRECTORY, is_read_only=True)
 
     def _volume(self, volume: Object) -> Path:
         kind = next((key for key in volume if key != "name"), "emptyDir")
@@ -209,11 +229,13 @@ class _Resolver:
         return directory
 
     def _host_path(self, volume: Object) -> Path:
-        path = Path(str(volume["hostPath"]["path"]))
+        path, kind = Path(str(volume["hostPath"]["path"])), volume["hostPath"].get("type", "")
         if not path.exists():
-            if volume["hostPath"].get("type") != "DirectoryOrCreate":
+            if kind != "DirectoryOrCreate":
                 raise LabError(f"hostPath {path} does not exist on this machine")
             path.mkdir(parents=True)
+        if kind not in _HOST_PATH_KINDS or not _HOST_PATH_KINDS[kind](path):
+            raise LabError(f"hostPath type check failed: {path} is not a {kind}")
         return path
 
     def _secret(self, volume: Object) -> Path:
@@ -222,11 +244,33 @@ class _Resolver:
     def _config_map(self, volume: Object) -> Path:
         return self._files_of(volume, "configmaps", volume["configMap"], volume["configMap"]["name"])
 
+    def _downward(self, volume: Object) -> Path:
+        return _write_files(self._place.home / "volumes" / volume["name"], self._fields(volume["downwardAPI"]))
+
+    def _fields(self, source: Object) -> dict[str, bytes]:
+        items = source.get("items") or []
+        return {item["path"]: self._field(item["fieldRef"]["fieldPath"]).encode() for item in items}
+
+    def _projected(self, volume: Object) -> Path:
+        """Everything but the tokens, which `token_files` knows."""
+        content: dict[str, bytes] = {}
+        for source in volume["projected"].get("sources") or []:
+            for kind, resource in (("secret", "secrets"), ("configMap", "configmaps")):
+                if kind in source:
+                    content |= _chosen(self._content(resource, source[kind]), source[kind])
+            content |= self._fields(source.get("downwardAPI") or {})
+        return _write_files(self._place.home / "volumes" / volume["name"], content)
+
     def _files_of(self, volume: Object, resource: str, source: Object, name: str) -> Path:
         content = self._content(resource, {"name": name, "optional": source.get("optional", False)})
-        if items := source.get("items"):
-            content = {item["path"]: content[item["key"]] for item in items if item["key"] in content}
-        return _write_files(self._place.home / "volumes" / volume["name"], content)
+        return _write_files(self._place.home / "volumes" / volume["name"], _chosen(content, source))
+
+
+def _chosen(content: dict[str, bytes], source: Object) -> dict[str, bytes]:
+    """The keys of a Secret or ConfigMap that a volume takes, by the file's name."""
+    if not (items := source.get("items")):
+        return content
+    return {item["path"]: content[item["key"]] for item in items if item["key"] in content}
 
 
 def _launch(container: Object, environment: Mapping[str, str]) -> Launch:

@@ -14,7 +14,9 @@ from osmia.lab.apiserver import ApiError, ApiServer, DeletionOptions
 from osmia.lab.kubelet.probe import Probe, parse_probe
 from osmia.lab.kubelet.resolve import NodeFacts, PodPlace, container_spec, quality_of
 from osmia.lab.kubelet.status import ContainerState, pod_status
+from osmia.lab.kubelet.tokens import keep_tokens
 from osmia.lab.network.node import NodeSockets
+from osmia.lab.network.plan import twin
 from osmia.lab.runtime.sandbox import Container, Runtime, Sandbox, SandboxSpec
 from osmia.model.errors import LabError
 from osmia.telemetry import get_logger
@@ -28,7 +30,7 @@ _LONGEST_BACK_OFF_S = 30.0
 _FORGIVEN_AFTER_S = 60.0
 _EAGER_PERIOD_S = 0.2
 _SAID_BYTES = 1024
-_PROBES = ("readinessProbe", "livenessProbe")
+_PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
 log = get_logger("lab.kubelet")
 
@@ -87,6 +89,7 @@ class PodWorker:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._live)
+                tasks.start_soon(self._keep_tokens)
                 await self._ending.wait()
                 tasks.cancel_scope.cancel()
             await self._stop_containers()
@@ -95,6 +98,10 @@ class PodWorker:
                 await self._remove_sandbox()
                 await self._runtime.remove_files(self._pod["metadata"]["uid"])
         self._confirm_end()
+
+    async def _keep_tokens(self) -> None:
+        home = self._runtime.home(self._pod["metadata"]["uid"])
+        await keep_tokens(self._api, self._pod, home, self._node.token_life_s)
 
     async def _live(self) -> None:
         self._publish()
@@ -161,7 +168,7 @@ class PodWorker:
         try:
             for field in _PROBES:
                 parse_probe(manifest, field)
-            place = PodPlace(sandbox.home, str(sandbox.address))
+            place = PodPlace(sandbox.home, self._addresses)
             spec = container_spec(self._api, self._node, self._pod, manifest, place)
             container = sandbox.start(replace(spec, log=spec.log / f"{state.restarts}.log"))
         except LabError as exc:
@@ -170,16 +177,15 @@ class PodWorker:
             return None
         self._running[state.name] = container
         state.id, state.started, state.waiting, state.message = container.id, self._api.timestamp(), "", ""
-        state.exit_code, state.is_ready = None, not manifest.get("readinessProbe")
+        state.exit_code = None
+        state.is_ready = not (manifest.get("readinessProbe") or manifest.get("startupProbe"))
         self._publish()
         return container
 
     async def _follow(self, manifest: Object, state: ContainerState, container: Container) -> None:
         """Probe a running container until it ends, then clear it away."""
         async with anyio.create_task_group() as tasks:
-            for field, act in zip(_PROBES, (self._set_ready, self._kill_unhealthy), strict=True):
-                if (probe := parse_probe(manifest, field)) is not None:
-                    tasks.start_soon(self._probe, probe, container, state, act)
+            tasks.start_soon(self._probe_all, manifest, container, state)
             state.exit_code = await container.process.wait()
             state.finished, state.is_ready = self._api.timestamp(), False
             tasks.cancel_scope.cancel()
@@ -188,14 +194,27 @@ class PodWorker:
             await container.remove()
         del self._running[state.name]
 
+    async def _probe_all(self, manifest: Object, container: Container, state: ContainerState) -> None:
+        """The other probes begin when the one of the start has passed."""
+        if (startup := parse_probe(manifest, "startupProbe")) is not None:
+            await self._probe(startup, container, state, self._kill_unhealthy, is_once=True)
+        if not manifest.get("readinessProbe"):
+            self._set_ready(state, container, verdict=True)
+        async with anyio.create_task_group() as tasks:
+            for field, act in (("readinessProbe", self._set_ready), ("livenessProbe", self._kill_unhealthy)):
+                if (probe := parse_probe(manifest, field)) is not None:
+                    tasks.start_soon(self._probe, probe, container, state, act)
+
     async def _probe(
         self,
         probe: Probe,
         container: Container,
         state: ContainerState,
         act: Callable[[ContainerState, Container, bool], None],
+        *,
+        is_once: bool = False,
     ) -> None:
-        """Ask for as long as the container runs; asks fast until the first success, so that start-up is quick."""
+        """Ask for as long as the container runs, or until it passed; fast until then, so that start-up is quick."""
         await anyio.sleep(probe.initial_delay_s)
         passed, failed, has_passed = 0, 0, False
         while True:
@@ -205,11 +224,13 @@ class PodWorker:
             if passed >= probe.successes:
                 has_passed = True
                 act(state, container, True)  # noqa: FBT003 - the verdict is the value
+                if is_once:
+                    return
             elif failed * pause_s >= probe.failures * probe.period_s:
                 act(state, container, False)  # noqa: FBT003
             await anyio.sleep(pause_s)
 
-    def _set_ready(self, state: ContainerState, container: Container, verdict: bool) -> None:  # noqa: FBT001
+    def _set_ready(self, state: ContainerState, container: Container, verdict: bool) -> None:  # noqa: FBT001 - a value
         del container
         if state.is_ready != verdict:
             state.is_ready = verdict
@@ -256,6 +277,14 @@ class PodWorker:
             log.debug("pod was gone already", pod=self.name, problem=str(exc))
 
     @property
+    def _addresses(self) -> tuple[str, ...]:
+        if self._sandbox is None:
+            return ()
+        address = self._sandbox.address
+        has_twin = len(self._node.addresses) > 1
+        return (str(address), str(twin(address))) if has_twin else (str(address),)
+
+    @property
     def _address(self) -> str:
         return str(self._sandbox.address) if self._sandbox else ""
 
@@ -271,8 +300,8 @@ class PodWorker:
             status = pod_status(
                 old.get("status") or {},
                 now=self._api.timestamp(),
-                host_address=self._node.address,
-                address="" if self._phase == "Pending" else self._address,
+                host_addresses=self._node.addresses,
+                addresses=() if self._phase == "Pending" else self._addresses,
                 initializers=self._initializers,
                 containers=self._states,
                 phase=self._phase,

@@ -115,7 +115,9 @@ def _module(module: str) -> Callable[[tuple[str, ...]], Launch]:
 
 
 def _agent(args: tuple[str, ...]) -> Launch:
-    return Launch((sys.executable, "-c", "from osmia.cli import main; main()", "agent", *args))
+    """This installation: `osmia` is on the path, as in the real image."""
+    path = f"{Path(sys.executable).parent}:{PATH}"
+    return Launch(args or ("osmia", "agent", "run"), {"PATH": path, "PYTHONUNBUFFERED": "1"})
 
 
 def _idle(args: tuple[str, ...]) -> Launch:
@@ -147,7 +149,7 @@ IMAGES: Mapping[str, Callable[[tuple[str, ...]], Launch]] = {
     "osmia/currencies": _module("osmia.lab.apps.currencies"),
     "osmia/loadgen": _module("osmia.lab.apps.loadgen"),
     "osmia/idle": _idle,
-    "osmia/agent": _agent,
+    "osmia-agent": _agent,
     "osmia/host": _host,
     "busybox": _system,
     "alpine": _system,

@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -25,14 +25,14 @@ from osmia.lab.network.plan import AddressPool
 from osmia.lab.runtime import cgroup
 from osmia.lab.runtime.images import Launch
 from osmia.lab.runtime.process import Process
-from osmia.lab.runtime.script import TEMPORARY, Mount, container_script, visible_mounts
+from osmia.lab.runtime.script import TEMPORARY, Mount, Security, container_script, visible_mounts
 from osmia.model.errors import LabError
 
 __all__ = ["Container", "ContainerSpec", "Runtime", "Sandbox", "SandboxSpec"]
 
 _START_TIMEOUT_S = 20.0
 _SAID_BYTES = 4096
-_ENTER_CGROUP = 'echo $$ > "$0/cgroup.procs"; exec "$@"'
+_ENTER_CGROUP = 'for one in $0; do echo $$ > "$one/cgroup.procs"; done; exec "$@"'
 _PAUSE = 'hostname "$0"; echo up; exec sleep infinity > /dev/null 2>&1'
 _RUN = 'exec 3>&2 2>/dev/null; sh -euc "$0" "$1" 2>&3 3>&-; exit $?'
 """The first child after unshare is number 1 of the new pid namespace; its parent waits and hands on how it ended.
@@ -64,6 +64,8 @@ class ContainerSpec:
     files: Mapping[str, str]
     directory: str
     log: Path
+    security: Security
+    limits: cgroup.Limits
 
 
 @dataclass(slots=True)
@@ -75,6 +77,7 @@ class Container:
     process: Process
     cgroup: Path
     home: Path
+    twins: Sequence[Path] = ()
 
     def ask_to_stop(self) -> None:
         """Send the image's stop signal to the container's first process."""
@@ -84,7 +87,8 @@ class Container:
         """Kill what is left of it and remove its cgroup and files; its log stays."""
         await cgroup.kill_tree(self.cgroup)
         await self.process.wait()
-        await cgroup.remove_tree(self.cgroup)
+        for path in (self.cgroup, *self.twins):
+            await cgroup.remove_tree(path)
         await _remove_files(self.home)
 
 
@@ -92,9 +96,18 @@ class Sandbox:
     """A running pod without its containers: made by `Runtime.start`, ended by `remove`."""
 
     def __init__(  # noqa: PLR0913 - the parts it owns
-        self, spec: SandboxSpec, *, home: Path, directory: Path, pause: Process, address: IPv4Address, interface: str
+        self,
+        spec: SandboxSpec,
+        *,
+        home: Path,
+        directory: Path,
+        root: Path,
+        pause: Process,
+        address: IPv4Address,
+        interface: str,
     ) -> None:
         self.spec = spec
+        self._root = root
         self.home = home
         self.cgroup = directory
         self.pause = pause
@@ -111,6 +124,7 @@ class Sandbox:
         home = self.home / "containers" / container_id[:12]
         directory = cgroup.container_cgroup(self.cgroup, container_id)
         directory.mkdir()
+        twins = cgroup.limit(directory, self._root, spec.limits)
         home.mkdir(parents=True)
         script = container_script(
             home,
@@ -121,6 +135,7 @@ class Sandbox:
             directory=spec.directory,
             argv=spec.launch.argv,
             has_own_pids=not self.spec.is_host_pids,
+            security=spec.security,
         )
         environment = {
             "PATH": PATH,
@@ -132,14 +147,15 @@ class Sandbox:
         }
         spec.log.parent.mkdir(parents=True, exist_ok=True)
         with spec.log.open("ab") as log:
-            process = Process.start([*self._enter(directory), script, spec.name], environment=environment, output=log)
-        return Container(container_id, spec, process, directory, home)
+            enter = self._enter([directory, *twins])
+            process = Process.start([*enter, script, spec.name], environment=environment, output=log)
+        return Container(container_id, spec, process, directory, home, twins)
 
-    def _enter(self, directory: Path) -> list[str]:
+    def _enter(self, cgroups: Sequence[Path]) -> list[str]:
         of_pause = f"/proc/{self.pause.pid}/ns"
         shell = ["sh", "-euc"] if self.spec.is_host_pids else ["--pid", "sh", "-c", _RUN]
         return [
-            *("sh", "-ec", _ENTER_CGROUP, str(directory)),
+            *("sh", "-ec", _ENTER_CGROUP, " ".join(map(str, cgroups))),
             *("nsenter", f"--net={of_pause}/net", f"--uts={of_pause}/uts", f"--ipc={of_pause}/ipc", "--"),
             *("unshare", "--mount", *shell),
         ]
@@ -161,7 +177,7 @@ class Runtime:
         Raises:
             LabError: a step failed; nothing of the pod is left.
         """
-        home = self._pods / spec.uid
+        home = self.home(spec.uid)
         home.mkdir(parents=True, exist_ok=True)
         pause_id = secrets.token_hex(32)
         directory = cgroup.pod_cgroup(self._cgroup_root, spec.uid, spec.quality)
@@ -176,7 +192,15 @@ class Runtime:
             with anyio.CancelScope(shield=True):
                 await self._remove_parts(directory, address)
             raise
-        sandbox = Sandbox(spec, home=home, directory=directory, pause=pause, address=address, interface=interface)
+        sandbox = Sandbox(
+            spec,
+            home=home,
+            directory=directory,
+            root=self._cgroup_root,
+            pause=pause,
+            address=address,
+            interface=interface,
+        )
         try:
             if is_networked:
                 await self._network.connect_pod(pause.pid, interface, address)
@@ -186,9 +210,13 @@ class Runtime:
             raise
         return sandbox
 
+    def home(self, uid: str) -> Path:
+        """The directory of a pod."""
+        return self._pods / uid
+
     async def remove_files(self, uid: str) -> None:
         """Remove what a pod left on disk, its logs included; nothing to do if that has happened."""
-        await _remove_files(self._pods / uid)
+        await _remove_files(self.home(uid))
 
     async def remove(self, sandbox: Sandbox) -> None:
         """Kill all that is left of a pod, and remove its network and cgroup; its files, logs too, stay."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
-__all__ = ["Mount", "container_script", "visible_mounts"]
+__all__ = ["Mount", "Security", "container_script", "visible_mounts"]
 
 _OLD = "/.osmia-host"
 _HIDDEN = ("/proc", "/run", "/dev/shm", "/var/lib/docker", "/var/lib/containerd", "/var/lib/kubelet")  # noqa: S108
@@ -28,6 +28,15 @@ class Mount:
     source: Path
     target: str
     is_read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """What a container's program may do; capabilities by their name in lower case without `cap_`, None for all."""
+
+    capabilities: tuple[str, ...] | None = None
+    can_gain_privileges: bool = True
+    has_read_only_root: bool = False
 
 
 def visible_mounts(mountinfo: str) -> list[str]:
@@ -52,6 +61,7 @@ def container_script(  # noqa: PLR0913 - one argument per part of the world it b
     directory: str,
     argv: Sequence[str],
     has_own_pids: bool,
+    security: Security,
 ) -> str:
     """The script, to be run by `sh -eu` in new namespaces, that becomes `argv` as `user` in `directory`.
 
@@ -80,7 +90,8 @@ def container_script(  # noqa: PLR0913 - one argument per part of the world it b
         f"rmdir {_OLD}",
         f"mkdir -p {quote(directory)}",
         f"cd {quote(directory)}",
-        f"exec {' '.join([*_as_user(user), *map(quote, argv)])}",
+        *(_freeze(mounts) if security.has_read_only_root else ()),
+        f"exec {' '.join([*_limited(user, security), *map(quote, argv)])}",
     ]
     return "\n".join(lines)
 
@@ -96,7 +107,28 @@ def _bind(mount: Mount) -> list[str]:
     return lines
 
 
-def _as_user(user: str) -> list[str]:
-    if user in {"root", "0"}:
-        return []
-    return ["setpriv", f"--reuid={quote(user)}", f"--regid=$(id -g {quote(user)})", "--init-groups", "--"]
+def _freeze(mounts: Iterable[Mount]) -> list[str]:
+    """Make everything read-only but devices, /proc and the volumes that may be written."""
+    open_ones = ["/dev", "/proc", *(mount.target for mount in mounts if not mount.is_read_only)]
+    patterns = "|".join(f"{quote(one)}|{quote(one)}/*" for one in open_ones)
+    return [
+        "while read -r _ _ _ _ point _; do case $point in",
+        f"{patterns}) ;;",
+        '*) mount -o remount,bind,ro "$point" ;;',
+        "esac; done < /proc/self/mountinfo",
+    ]
+
+
+def _limited(user: str, security: Security) -> list[str]:
+    """The setpriv that takes away what the program may not have; nothing if it may have all."""
+    options: list[str] = []
+    if user.isdigit() and user != "0":
+        options += [f"--reuid={user}", "--regid=0", "--clear-groups"]
+    elif user not in {"root", "0"}:
+        options += [f"--reuid={quote(user)}", f"--regid=$(id -g {quote(user)})", "--init-groups"]
+    if security.capabilities is not None:
+        kept = "".join(f",+{quote(name)}" for name in security.capabilities)
+        options += ["--inh-caps=-all", f"--bounding-set=-all{kept}"]
+    if not security.can_gain_privileges:
+        options.append("--no-new-privs")
+    return ["setpriv", *options, "--"] if options else []
