@@ -7,7 +7,8 @@ import typing
 
 import numpy as np
 
-from osmia.agent.events import EVENT, EventKind, ProtocolCode, RoleCode
+from osmia.agent.events import EDGE, EVENT, EventKind, ProtocolCode, RoleCode
+from osmia.agent.uncaptured import Uncaptured
 from osmia.model.entity import Entity, EntityKind
 from osmia.model.request import Address
 
@@ -77,6 +78,7 @@ def event(**values: object) -> dict[str, object]:
         "response_bytes": len(response),
         "pid": 41,
         "sequence": 1,
+        "weight": 1,
         "local": (CLIENT_IP, 40_000),
         "remote": (SERVER_IP, 8080),
         "kind": EventKind.REQUEST,
@@ -95,9 +97,11 @@ def batch(*events: dict[str, object]) -> NDArray[np.void]:
     rows = np.zeros(len(events), dtype=EVENT)
     for row, values in zip(rows, events, strict=True):
         rest = dict(values)
-        for end in ("local", "remote"):
+        path = typing.cast("bytes", rest.pop("path", b""))
+        for index, end in enumerate(("local", "remote")):
             ip, port = typing.cast("tuple[str, int]", rest.pop(end))
-            row[f"{end}_ip"], row[f"{end}_port"] = np.void(packed(ip)), port
+            address = path.ljust(32, b"\0")[16 * index :][:16] if path else packed(ip)
+            row[f"{end}_ip"], row[f"{end}_port"] = np.void(address), 0 if path else port
         for name in ("request", "response_head", "response_tail"):
             data = typing.cast("bytes", rest.pop(name))
             row[f"{name}_length"] = len(data)
@@ -106,3 +110,33 @@ def batch(*events: dict[str, object]) -> NDArray[np.void]:
         for name, value in rest.items():
             row[name] = typing.cast("int", value)
     return rows
+
+
+def counted(  # noqa: PLR0913 - the fields of what it makes
+    count: int,
+    *,
+    errors: int = 0,
+    latency_sum_ns: int = 0,
+    request_bytes: int = 0,
+    response_bytes: int = 0,
+    histogram: dict[int, int] | None = None,
+    error_histogram: dict[int, int] | None = None,
+    key: int = 1,
+    last_ns: int = 0,
+) -> Uncaptured:
+    """Requests of the edge of `event()` that the kernel only counted."""
+    edge = np.zeros(1, dtype=EDGE)[0]
+    edge["cgroup_id"], edge["role"], edge["protocol"] = CLIENT_CGROUP, RoleCode.CLIENT, ProtocolCode.HTTP
+    edge["remote_ip"], edge["server_port"] = np.void(packed(SERVER_IP)), 8080
+    edge["first_ns"], edge["last_ns"] = 0, last_ns
+    return Uncaptured(
+        key,
+        edge,
+        count,
+        errors,
+        latency_sum_ns,
+        request_bytes,
+        response_bytes,
+        histogram or {},
+        error_histogram or {},
+    )

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from osmia.agent.assembly import Assembler, Uncaptured
-from osmia.agent.events import EDGE, EventKind, ProtocolCode, RoleCode
+from osmia.agent.assembly import Assembler
+from osmia.agent.events import EventFlag, EventKind, RoleCode
 from osmia.model.entity import EntityKind
 from osmia.model.histogram import bucket_of
 from osmia.model.request import UNCAPTURED, Request, Role
 from tests.agent.events import (
-    CLIENT_CGROUP,
     CLIENT_IP,
     DATABASE,
     SERVER_CGROUP,
@@ -20,8 +18,8 @@ from tests.agent.events import (
     WEB,
     FakeEntities,
     batch,
+    counted,
     event,
-    packed,
 )
 
 WALL_NS = 1_700_000_000_000_000_000
@@ -42,7 +40,7 @@ def assembler(entities: FakeEntities) -> Assembler:
 
 def add(assembler: Assembler, *events: dict[str, object], after_ns: int = 5_000_000) -> list[Request]:
     """Feed events whose ring clock started at `WALL_NS`."""
-    return assembler.add(batch(*events), wall_offset_ns=WALL_NS, now_ns=WALL_NS + after_ns)
+    return list(assembler.add(batch(*events), wall_offset_ns=WALL_NS, now_ns=WALL_NS + after_ns))
 
 
 def server_side(**values: object) -> dict[str, object]:
@@ -156,10 +154,13 @@ def test_an_undeclared_response_waits_for_its_remainder(assembler: Assembler) ->
     """A chunked response is reported with the bytes that the kernel counted to its end."""
     before = add(assembler, event(response_head=CHUNKED, response_bytes=len(CHUNKED)))
 
-    (request,) = add(assembler, event(kind=EventKind.REMAINDER, response_bytes=9_000))
+    running = add(assembler, event(kind=EventKind.REMAINDER, response_bytes=7_000, last_ms=20))
+    (request,) = add(
+        assembler, event(kind=EventKind.REMAINDER, response_bytes=9_000, last_ms=31, flags=EventFlag.FINAL)
+    )
 
-    assert before == []
-    assert request.response_bytes == 9_000
+    assert before == running == []
+    assert (request.response_bytes, request.transfer_ns) == (9_000, 31_000_000)
 
 
 def test_an_undeclared_response_is_reported_after_a_quarter_second(assembler: Assembler) -> None:
@@ -175,7 +176,7 @@ def test_a_remainder_that_overtakes_its_held_request_still_counts(assembler: Ass
     """The size is known even though the request waited for its far end's name."""
     entities.late = {SERVER_IP}
     add(assembler, event(response_head=CHUNKED, response_bytes=len(CHUNKED)))
-    add(assembler, event(kind=EventKind.REMAINDER, response_bytes=7_000))
+    add(assembler, event(kind=EventKind.REMAINDER, response_bytes=7_000, flags=EventFlag.FINAL))
     entities.late = set()
 
     (request,) = add(assembler, after_ns=500_000_000)
@@ -185,7 +186,8 @@ def test_a_remainder_that_overtakes_its_held_request_still_counts(assembler: Ass
 
 def test_windows_add_up_what_the_requests_say(assembler: Assembler) -> None:
     """Counts, errors, sums, extremes and histogram of a window equal its requests."""
-    failed = {"response_head": b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"}
+    head = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+    failed = {"response_head": head, "response_bytes": len(head)}
     events = [event(sequence=n, end_ns=1_000_000 + n * 1_000_000) for n in (1, 2, 3)]
     requests = add(assembler, *events, event(sequence=4, **failed))
 
@@ -214,15 +216,13 @@ def test_flush_gives_each_request_once(assembler: Assembler) -> None:
 
 def test_what_the_ring_lost_is_in_the_windows(assembler: Assembler) -> None:
     """Kernel counters of unsent requests appear under the template that says so."""
-    edge = np.zeros(1, dtype=EDGE)[0]
-    edge["cgroup_id"], edge["role"], edge["protocol"] = CLIENT_CGROUP, RoleCode.CLIENT, ProtocolCode.HTTP
-    edge["remote_ip"], edge["server_port"] = np.void(packed(SERVER_IP)), 8080
-    lost = Uncaptured(edge, 5, 1, 50_000_000, 500, 900, {300: 5})
+    lost = counted(5, latency_sum_ns=50_000_000, request_bytes=500, response_bytes=900, histogram={300: 5})
 
-    assembler.add_uncaptured([lost], now_ns=WALL_NS)
+    assembler.add_uncaptured([lost], wall_offset_ns=WALL_NS, now_ns=WALL_NS)
 
     (window,) = assembler.flush()
-    assert (window.key.template, window.count, window.errors) == (UNCAPTURED, 5, 1)
+    assert (window.key.template, window.count, window.errors) == (UNCAPTURED, 5, 0)
+    assert (window.latency_sum_ns, window.request_bytes, window.response_bytes) == (50_000_000, 500, 900)
     assert window.histogram == {300: 5}
     assert window.key.destination.id == DATABASE.id
 
@@ -258,4 +258,4 @@ def test_memory_follows_the_traffic_of_now(assembler: Assembler) -> None:
     (request,) = add(assembler, event(start_ns=100 * 10**9, end_ns=100 * 10**9 + 5), after_ns=100 * 10**9)
 
     assert request.destination.id == DATABASE.id
-    assert len(assembler._pairs) == len(assembler._ends) == 1
+    assert len(assembler._ends) == 2

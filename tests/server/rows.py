@@ -91,6 +91,7 @@ def request_row(
         "target": "",
         "is_error": False,
         "latency_ns": 1_000_000,
+        "transfer_ns": 0,
         "request_bytes": 100,
         "response_bytes": 1_000,
         "weight": 1,

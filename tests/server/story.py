@@ -255,6 +255,7 @@ def _request(call: Call, role: str, index: int, one: tuple[int, int, bool], weig
         "command": call.source.name[:15] if role == "client" else call.target.name[:15],
         "is_error": is_error,
         "latency_ns": latency_ns,
+        "transfer_ns": latency_ns // 2,
         "request_bytes": 180,
         "response_bytes": 2_300,
         "weight": weight,

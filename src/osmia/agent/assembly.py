@@ -1,613 +1,397 @@
 """From events to requests and windows: who called whom with what, and what that adds up to. Pure; time is passed in.
 
-An event is one end's view of one request. Assembling it means
+An event is one end's view of one request. Assembling a drain of the ring means
 
-1. naming both ends. Whatever end of a connection a process on this machine was seen at is remembered, so that two
-   ends on one host find each other before any address is looked up. An event whose far end is not known *yet* is
-   held for a while and tried again;
-2. parsing its snippets, once per distinct text;
-3. knowing its size. A response whose head does not declare its length is held until the kernel reports the
-   remainder, or a quarter of a second has passed;
-4. adding it to the window its end falls into.
+1. naming both ends (`ends.py`). An event whose far end is not known *yet* is held for a while and tried again;
+2. parsing its snippets, once per distinct text (`reading.py`);
+3. knowing its size and when its last byte passed. A request whose response is still on its way is held until that is
+   known, or for a bounded time (`unfinished.py`);
+4. adding it to the window its end falls into (`windows.py`).
 
-What the ring could not carry arrives as differences of kernel counters (`add_uncaptured`) and is added to the same
-windows under the template `UNCAPTURED`, so that the sum over an edge is exact whatever was dropped.
+The pieces of followed connections become such events first (`following.py`). What the kernel only counted arrives as
+differences of its counters (`add_uncaptured`) and goes to the same windows.
+
+An event that repeats known texts costs a few dictionary lookups; everything that is done with its numbers is done for
+the whole drain at once.
 """
 
 from __future__ import annotations
 
-import functools
 import typing
-from collections import OrderedDict, deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from osmia.agent.events import EventKind, ProtocolCode, RoleCode
-from osmia.model.entity import Entity, EntityKind
-from osmia.model.histogram import bucket_of
-from osmia.model.request import UNCAPTURED, Address, Process, Protocol, Request, Role
-from osmia.model.window import WINDOW_S, EdgeKey, Window
-from osmia.protocols.parser import UNRECOGNISED
-from osmia.protocols.postgres import PostgresConnection
-from osmia.protocols.registry import PROTOCOLS
+from osmia.agent.ends import ConnectionKey, Ends, EntityLookup, Sighting
+from osmia.agent.events import EVENT, EventFlag, EventKind
+from osmia.agent.following import Following
+from osmia.agent.reading import Answer, Reader, Statement, Verdict, ends_chunked, request_length
+from osmia.agent.redaction import Redaction
+from osmia.agent.requests import PROTOCOL_OF, ROW, Group, Pair, Requests
+from osmia.agent.unfinished import UNKNOWN_TOTAL, Open, Unfinished
+from osmia.agent.windows import Windows
+from osmia.model.request import Protocol
+from osmia.model.window import Window
+from osmia.protocols.registry import STREAMS
 
 if typing.TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from osmia.protocols.parser import ParsedRequest, ParsedResponse
+    from osmia.agent.uncaptured import Uncaptured
 
-__all__ = ["Assembler", "AssemblyStatistics", "EntityLookup", "Uncaptured"]
+__all__ = ["Assembler", "AssemblyStatistics", "EntityLookup", "OnDns"]
 
-_PROTOCOL_OF = {ProtocolCode.HTTP: Protocol.HTTP, ProtocolCode.POSTGRES: Protocol.POSTGRES}
-_ROLES = {RoleCode.CLIENT: Role.CLIENT, RoleCode.SERVER: Role.SERVER}
-
-_UNKNOWN_END_HOLD_NS = 2_000_000_000  # Kubernetes tells a pod's address up to a second after its first request
-_SAME_HOST_HOLD_NS = 200_000_000  # the two ends' events are at most a few drains apart
-_REMAINDER_HOLD_NS = 250_000_000
-_PAIR_LIFE_NS = 10_000_000_000  # how long a connection's ends may be taken from the cache
-_END_LIFE_NS = 60_000_000_000  # an end that is used again is seen again: both ends' events come together
-_STATEMENTS_LIFE_NS = 1_800_000_000_000  # prepared statements of a connection that has gone or sleeps
-
+_QUIET_NS = 250_000_000
 _HELD_MAX = 20_000
-_ENDS_MAX = 32_768
-_PAIRS_MAX = 16_384
-_ADDRESSES_MAX = 8_192
-_REQUEST_LINES_MAX = 8_192
-_CONNECTIONS_MAX = 8_192
-_WINDOW_ROWS_MAX = 50_000
 
-
-class EntityLookup(typing.Protocol):
-    """Who owns what; `agent.entities.Entities` is the real one."""
-
-    def local(self, cgroup_id: int, pid: int, command: str, *, at_ns: int) -> Entity:
-        """The entity a process of this machine belongs to."""
-        ...
-
-    def remote(self, address: Address, *, at_ns: int) -> Entity | None:
-        """The owner of an address, EXTERNAL if nobody here owns it, None if that is not known yet."""
-        ...
-
-    def translate(self, client: Address, server: Address) -> Address | None:
-        """Where a connection to `server` really went after address translation; None if not translated or unknown."""
-        ...
-
-    def origin(self, client: Address, server: Address) -> Address | None:
-        """Who really opened a connection that the server sees coming from `client`; None if that is the truth."""
-        ...
-
-    def service_of(self, server: Address) -> str:
-        """Name of the Service that has this virtual address, or empty."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Uncaptured:
-    """Requests of one edge that the kernel counted but could not send: differences since the last report."""
-
-    edge: NDArray[np.void]
-    count: int
-    errors: int
-    latency_sum_ns: int
-    request_bytes: int
-    response_bytes: int
-    histogram: Mapping[int, int]
+OnDns = Callable[[bytes, int, int, int], None]
+"""Takes a DNS answer that a process read: payload, pid, cgroup id, Unix ns."""
 
 
 @dataclass(frozen=True, slots=True)
 class AssemblyStatistics:
-    """Counters since start. Each `lost_*` is a request that is missing from windows and request list."""
+    """Counters since start. Each `lost_*` is a request that is missing from windows and request list.
+
+    Requests of `unparsed_*`, `truncated` and `joined_late` are poorer in text. `unfinished` ones were reported before
+    their last byte: what came later is in their windows only. `held` and `followed` (connections) are of now, `gaps`
+    and `unmatched` those of all followed connections.
+    """
 
     assembled: int = 0
-    unrecognised: int = 0
+    unparsed_http: int = 0
+    unparsed_postgres: int = 0
+    truncated: int = 0
+    joined_late: int = 0
     out_of_scope: int = 0
+    unanswered: int = 0
+    unfinished: int = 0
     held: int = 0
+    followed: int = 0
+    gaps: int = 0
+    unmatched: int = 0
     lost_held_full: int = 0
     lost_windows_full: int = 0
 
 
-@dataclass(slots=True, eq=False)
-class _Pair:
-    """Both ends of one connection, as its client or its server saw them."""
+@dataclass(slots=True)
+class _Rows:
+    """Rows of EVENT on their way: the ns to the last byte where known, and until when each may wait (0: new)."""
 
-    source: Entity
-    destination: Entity
-    client_process: Process | None
-    server_process: Process | None
-    client: Address
-    server: Address
-    server_port: int
-    made_ns: int
-    in_scope: bool
+    events: NDArray[np.void]
+    transfers: NDArray[np.uint64]
+    deadlines: NDArray[np.int64]
 
+    @classmethod
+    def new(cls, events: NDArray[np.void], transfers: NDArray[np.uint64] | None = None) -> _Rows:
+        size = len(events)
+        known = np.zeros(size, dtype=np.uint64) if transfers is None else transfers
+        return cls(events, known, np.zeros(size, dtype=np.int64))
 
-@dataclass(frozen=True, slots=True)
-class _End:
-    """A process on this machine at one end of a connection."""
+    @classmethod
+    def joined(cls, parts: Iterable[_Rows]) -> _Rows:
+        kept = [part for part in parts if len(part)]
+        if not kept:
+            return cls.new(np.zeros(0, dtype=EVENT))
+        if len(kept) == 1:
+            return kept[0]
+        return cls(
+            np.concatenate([part.events for part in kept]),
+            np.concatenate([part.transfers for part in kept]),
+            np.concatenate([part.deadlines for part in kept]),
+        )
 
-    entity: Entity
-    process: Process
-    made_ns: int
+    def __len__(self) -> int:
+        return len(self.events)
 
-
-@dataclass(frozen=True, slots=True)
-class _Event:
-    """One event of the ring as plain Python values; times in Unix ns."""
-
-    edge: int
-    connection: int
-    start_ns: int
-    end_ns: int
-    cgroup_id: int
-    request_bytes: int
-    response_bytes: int
-    pid: int
-    netns: int
-    sequence: int
-    local: Address
-    remote: Address
-    protocol: Protocol
-    role: Role
-    is_remainder: bool
-    command: str
-    request: bytes
-    response_head: bytes
-    response_tail: bytes
+    def chosen(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> _Rows:
+        return _Rows(self.events[which], self.transfers[which], self.deadlines[which])
 
 
 @dataclass(slots=True)
-class _Sums:
-    """One row of a window while it grows."""
+class _Batch:
+    """What the texts of some rows say: groups, and per row the index of its group (-1: no request) and the rest."""
 
-    count: int = 0
-    errors: int = 0
-    latency_sum_ns: int = 0
-    latency_max_ns: int = 0
-    request_bytes: int = 0
-    response_bytes: int = 0
-    first_ns: int = 0
-    last_ns: int = 0
-    histogram: dict[int, int] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Statements:
-    """What one PostgreSQL connection has prepared."""
-
-    connection: PostgresConnection
-    made_ns: int
-
-
-@dataclass(slots=True)
-class _Held:
-    """A request that waits for something, until `deadline_ns`."""
-
-    event: _Event
-    deadline_ns: int
-    request: Request | None = None
+    groups: list[Group]
+    places: dict[tuple[Pair, Statement, Verdict], int]
+    templates: dict[tuple[str, Statement], str]
+    index: list[int]
+    targets: list[str]
+    request_totals: list[int]
+    response_totals: list[int]
 
 
 class Assembler:
     """Turns batches of events into requests, and sums them into windows until `flush()` takes those away."""
 
-    def __init__(self, entities: EntityLookup, *, only_kubernetes: bool = False) -> None:
-        """With `only_kubernetes`, requests of which neither end is a pod or a node are counted and left out."""
-        self._entities = entities
+    def __init__(
+        self,
+        entities: EntityLookup,
+        *,
+        only_kubernetes: bool = False,
+        redaction: Redaction | None = None,
+        quiet_ns: int = _QUIET_NS,
+        on_dns: OnDns | None = None,
+    ) -> None:
+        """With `only_kubernetes`, requests of which neither end is a pod or a node are counted and left out.
+
+        `quiet_ns` is for how long a running response may say nothing; let it be longer than the time between two
+        sweeps of the kernel (`Capture.sweep`).
+        """
         self._only_kubernetes = only_kubernetes
+        self._redaction = redaction or Redaction()
+        self._on_dns = on_dns
+        self._ends = Ends(entities, only_kubernetes=only_kubernetes)
+        self._reader = Reader()
+        self._following = Following(STREAMS)
+        self._unfinished = Unfinished(quiet_ns=quiet_ns)
+        self._windows = Windows()
+        self._waiting = _Rows.joined(())
+        self._reported_ns = 0
         self._statistics = AssemblyStatistics()
-        self._ends: OrderedDict[tuple[int, str, int], _End] = OrderedDict()
-        self._pairs: OrderedDict[tuple[int, int, int, int], _Pair] = OrderedDict()
-        self._request_lines: dict[bytes, ParsedRequest] = {}
-        self._postgres: OrderedDict[tuple[int, int], _Statements] = OrderedDict()
-        self._waiting: deque[_Held] = deque()
-        self._unsized: OrderedDict[tuple[int, int], _Held] = OrderedDict()
-        self._windows: dict[tuple[int, EdgeKey], _Sums] = {}
-        self._early_remainders: OrderedDict[tuple[int, int], int] = OrderedDict()
 
     def statistics(self) -> AssemblyStatistics:
         """Counters up to now."""
-        return replace(self._statistics, held=len(self._waiting) + len(self._unsized))
+        following = self._following.statistics()
+        return replace(
+            self._statistics,
+            unfinished=self._unfinished.given_up,
+            held=len(self._waiting) + len(self._unfinished),
+            followed=following.streams,
+            gaps=following.gaps,
+            unmatched=following.dropped,
+            lost_windows_full=self._windows.lost,
+        )
 
-    def add(self, events: NDArray[np.void], *, wall_offset_ns: int, now_ns: int) -> list[Request]:
+    def add(self, events: NDArray[np.void], *, wall_offset_ns: int, now_ns: int) -> Requests:
         """Assemble one drain of the ring; `wall_offset_ns` turns its clock into Unix ns, `now_ns` is Unix ns.
 
         Gives the requests that are complete, among them earlier ones that waited.
         """
-        batch = list(_decode(events, wall_offset_ns))
-        for event in batch:
-            if not event.is_remainder:
-                self._remember_end(event)
-        finished: list[Request] = []
-        waiting, self._waiting = self._waiting, deque()
-        for held in waiting:
-            self._take(held.event, held.deadline_ns, now_ns=now_ns, finished=finished)
-        for event in batch:
-            if event.is_remainder:
-                self._take_remainder(event, finished)
-            else:
-                self._take(event, 0, now_ns=now_ns, finished=finished)
-        self._release_unsized(now_ns, finished)
-        self._forget(now_ns)
-        for request in finished:
-            self._count(request)
-        if finished:
-            self._bump(assembled=len(finished))
-        return finished
+        kinds = events["kind"]
+        is_request = kinds == EventKind.REQUEST
+        has_others = not is_request.all()
+        rows = _Rows.joined(
+            (
+                self._waiting,
+                _Rows.new(events[is_request] if has_others else events),
+                _Rows.new(*self._follow(events, kinds, now_ns - wall_offset_ns)),
+            )
+        )
+        complete = self._take(rows, wall_offset_ns=wall_offset_ns, now_ns=now_ns) if len(rows) else None
+        if has_others:
+            self._take_remainders(events[kinds == EventKind.REMAINDER], now_ns)
+            self._tell_dns(events[kinds == EventKind.DNS], wall_offset_ns)
+        requests = Requests.joined([*([complete] if complete else []), self._unfinished.finished(now_ns)])
+        self._ends.forget(now_ns)
+        self._reader.forget(now_ns)
+        self._windows.add(requests)
+        self._bump(assembled=len(requests))
+        return requests
 
-    def add_uncaptured(self, lost: Iterable[Uncaptured], *, now_ns: int) -> None:
-        """Add what only the kernel's counters know; `now_ns` (Unix) decides the window."""
-        for one in lost:
-            key = self._key_of_edge(one.edge, now_ns)
-            if key is None:
-                continue
-            sums = self._sums(key, now_ns)
-            if sums is None:
-                continue
-            sums.count += one.count
-            sums.errors += one.errors
-            sums.latency_sum_ns += one.latency_sum_ns
-            sums.request_bytes += one.request_bytes
-            sums.response_bytes += one.response_bytes
-            sums.first_ns = sums.first_ns or now_ns
-            sums.last_ns = now_ns
-            for bucket, count in one.histogram.items():
-                sums.histogram[bucket] = sums.histogram.get(bucket, 0) + count
+    def add_uncaptured(self, counted: Iterable[Uncaptured], *, wall_offset_ns: int, now_ns: int) -> None:
+        """Add what only the kernel's counters know: it ended between the last call, or the edge's first, and now."""
+        timed = []
+        for one in counted:
+            first_ns, last_ns = (int(one.edge[name]) + wall_offset_ns for name in ("first_ns", "last_ns"))
+            until_ns = min(now_ns, max(last_ns, self._reported_ns))
+            timed.append((one, min(until_ns, max(self._reported_ns, first_ns)), until_ns))
+        self._windows.add_uncaptured(timed, lambda one: self._ends.key_of_edge(one.edge, now_ns))
+        self._reported_ns = now_ns
 
     def flush(self) -> list[Window]:
         """All windows that changed since the last flush, as parts to be added up."""
-        taken, self._windows = self._windows, {}
-        return [
-            Window(
-                start_s,
-                key,
-                sums.count,
-                sums.errors,
-                sums.latency_sum_ns,
-                sums.latency_max_ns,
-                sums.request_bytes,
-                sums.response_bytes,
-                sums.first_ns,
-                sums.last_ns,
-                sums.histogram,
-            )
-            for (start_s, key), sums in taken.items()
-        ]
+        return self._windows.flush()
 
-    def _forget(self, now_ns: int) -> None:
-        """Drop what is too old to be used again, so that memory follows the traffic of now, not of all time."""
-        _drop_old(self._ends, now_ns - _END_LIFE_NS)
-        _drop_old(self._pairs, now_ns - _PAIR_LIFE_NS)
-        _drop_old(self._postgres, now_ns - _STATEMENTS_LIFE_NS)
+    def _follow(
+        self, events: NDArray[np.void], kinds: NDArray[np.uint8], now_ring_ns: int
+    ) -> tuple[NDArray[np.void], NDArray[np.uint64]]:
+        """Requests of followed connections."""
+        is_piece = (kinds == EventKind.CHUNK) | (kinds == EventKind.CLOSED)
+        if is_piece.any():
+            return self._following.feed(events[is_piece])
+        return self._following.forget(now_ring_ns)
+
+    def _tell_dns(self, events: NDArray[np.void], wall_offset_ns: int) -> None:
+        if self._on_dns is None:
+            return
+        for event in events:
+            payload = event["request"].tobytes()[: int(event["request_length"])]
+            self._on_dns(payload, int(event["pid"]), int(event["cgroup_id"]), int(event["end_ns"]) + wall_offset_ns)
 
     # ---- naming both ends ------------------------------------------------------------------------------------------
 
-    def _remember_end(self, event: _Event) -> _End:
-        entity = self._entities.local(event.cgroup_id, event.pid, event.command, at_ns=event.end_ns)
-        key = _end_key(event.netns, event.local)
-        end = self._ends[key] = _End(entity, Process(event.pid, event.command), event.end_ns)
-        self._ends.move_to_end(key)
-        _shrink(self._ends, _ENDS_MAX)
-        return end
+    def _take(self, rows: _Rows, *, wall_offset_ns: int, now_ns: int) -> Requests:
+        """The requests among the rows whose ends are known and in scope; the others wait, or are left out."""
+        pairs = self._pairs_of(rows, wall_offset_ns=wall_offset_ns, now_ns=now_ns)
+        if self._only_kubernetes:
+            in_scope = [pair if pair is not None and pair.in_scope else None for pair in pairs]
+            self._bump(out_of_scope=in_scope.count(None) - pairs.count(None))
+            pairs = in_scope
+        found = [pair for pair in pairs if pair is not None]
+        if len(found) < len(pairs):
+            rows = rows.chosen(np.array([pair is not None for pair in pairs], dtype=np.bool_))
+        return self._assemble(rows, found, wall_offset_ns=wall_offset_ns, now_ns=now_ns)
 
-    def _pair_of(self, event: _Event, *, is_last_try: bool) -> _Pair | None:
-        key = (event.connection, event.edge, event.local.port, event.remote.port)
-        pair = self._pairs.get(key)
-        if pair is not None and event.end_ns - pair.made_ns < _PAIR_LIFE_NS:
-            return pair
-        pair = self._make_pair(event, is_last_try=is_last_try)
-        if pair is not None:
-            self._pairs[key] = pair
-            self._pairs.move_to_end(key)
-            _shrink(self._pairs, _PAIRS_MAX)
-        return pair
-
-    def _make_pair(self, event: _Event, *, is_last_try: bool) -> _Pair | None:
-        near = self._ends.get(_end_key(event.netns, event.local)) or self._remember_end(event)
-        service = ""
-        if event.role is Role.CLIENT:
-            service = self._entities.service_of(event.remote)
-            far_address = self._entities.translate(event.local, event.remote) or event.remote
-        else:
-            far_address = self._entities.origin(event.remote, event.local) or event.remote
-        end = self._ends.get(_end_key(event.netns, far_address))
-        far = end.entity if end else self._entities.remote(far_address, at_ns=event.end_ns)
-        if not is_last_try and (far is None or (end is None and far.kind in _HOST_KINDS)):
-            return None
-        far = far or Entity(EntityKind.EXTERNAL, far_address.ip)
-        near_entity = replace(near.entity, ip=event.local.ip)
-        far_entity = replace(far, ip=far_address.ip, service=service or far.service)
-        far_process = end.process if end else None
-        is_client = event.role is Role.CLIENT
-        return _Pair(
-            source=near_entity if is_client else far_entity,
-            destination=far_entity if is_client else near_entity,
-            client_process=near.process if is_client else far_process,
-            server_process=far_process if is_client else near.process,
-            client=event.local if is_client else event.remote,
-            server=event.remote if is_client else event.local,
-            server_port=far_address.port if is_client else event.local.port,
-            made_ns=event.end_ns,
-            in_scope=not self._only_kubernetes or _is_kubernetes(near_entity) or _is_kubernetes(far_entity),
-        )
-
-    def _take(self, event: _Event, deadline_ns: int, *, now_ns: int, finished: list[Request]) -> None:
-        pair = self._pair_of(event, is_last_try=0 < deadline_ns <= now_ns)
-        if pair is None:
-            self._hold(event, deadline_ns or now_ns + self._patience_ns(event))
-            return
-        if not pair.in_scope:
-            self._bump(out_of_scope=1)
-            return
-        self._finish(event, pair, now_ns=now_ns, finished=finished)
-
-    def _patience_ns(self, event: _Event) -> int:
-        far = self._entities.remote(event.remote, at_ns=event.end_ns)
-        return _UNKNOWN_END_HOLD_NS if far is None else _SAME_HOST_HOLD_NS
-
-    def _hold(self, event: _Event, deadline_ns: int) -> None:
-        if len(self._waiting) >= _HELD_MAX:
-            self._bump(lost_held_full=1)
-            return
-        self._waiting.append(_Held(event, deadline_ns))
+    def _pairs_of(self, rows: _Rows, *, wall_offset_ns: int, now_ns: int) -> list[Pair | None]:
+        """Both ends of each row; None where the far one may be known better in a while: then the row waits."""
+        keys = _connection_keys(rows.events)
+        pairs = self._ends.known(keys)
+        unknown = [index for index, pair in enumerate(pairs) if pair is None]
+        newest = {keys[index]: index for index in unknown}
+        seen = {key: Sighting.of(rows.events[index], wall_offset_ns) for key, index in newest.items()}
+        for one in seen.values():  # all of them first, so that two ends of one connection find each other
+            self._ends.remember(one)
+        made: dict[ConnectionKey, Pair | None] = {}
+        held: list[int] = []
+        for index in unknown:
+            key, deadline_ns = keys[index], int(rows.deadlines[index])
+            is_last_try = 0 < deadline_ns <= now_ns
+            if made.get(key) is None and (key not in made or is_last_try):
+                made[key] = self._ends.pair(key, seen[key], is_last_try=is_last_try)
+            pairs[index] = made[key]
+            if pairs[index] is None:
+                held.append(index)
+                rows.deadlines[index] = deadline_ns or now_ns + self._ends.patience_ns(seen[key])
+        self._bump(lost_held_full=max(0, len(held) - _HELD_MAX))
+        self._waiting = rows.chosen(np.array(held[:_HELD_MAX], dtype=np.int64))
+        return pairs
 
     # ---- parsing and sizing ----------------------------------------------------------------------------------------
 
-    def _finish(self, event: _Event, pair: _Pair, *, now_ns: int, finished: list[Request]) -> None:
-        parsed = self._parse_request(event)
-        if parsed.is_session:
-            return
-        if parsed.template == UNRECOGNISED:
-            self._bump(unrecognised=1)
-        answer = PROTOCOLS[event.protocol].response(event.response_head, event.response_tail)
-        declared = _declared_bytes(event, parsed, answer)
-        request = _request_of(event, pair, parsed, answer, response_bytes=max(declared or 0, event.response_bytes))
-        early = self._early_remainders.pop((event.connection, event.sequence), None)
-        if declared is None and early is None:
-            self._unsized[event.connection, event.sequence] = _Held(event, now_ns + _REMAINDER_HOLD_NS, request)
-            if len(self._unsized) > _HELD_MAX:
-                _, oldest = self._unsized.popitem(last=False)
-                finished.extend([oldest.request] if oldest.request else [])
-            return
-        finished.append(replace(request, response_bytes=early) if early and declared is None else request)
+    def _assemble(self, rows: _Rows, pairs: list[Pair], *, wall_offset_ns: int, now_ns: int) -> Requests:
+        """The requests of these rows that are complete; the others are held."""
+        batch = self._parse(rows.events, pairs, wall_offset_ns)
+        made = _numbers(rows, wall_offset_ns)
+        made["group"] = batch.index
+        is_request = made["group"] >= 0
+        is_open = made["response_bytes"] < np.array(batch.response_totals, dtype=np.uint64)
+        is_open |= made["request_bytes"] < np.array(batch.request_totals, dtype=np.uint64)
+        for index in np.flatnonzero(is_open & is_request).tolist():
+            event, row = rows.events[index], made[index].copy()
+            group, target = batch.groups[int(row["group"])], batch.targets[index]
+            one = Open(group, row, target, batch.request_totals[index], batch.response_totals[index])
+            self._unfinished.hold((int(event["connection"]), int(event["sequence"])), one, now_ns)
+        is_complete = is_request & ~is_open
+        if is_complete.all():
+            return Requests(batch.groups, made, batch.targets)
+        chosen = np.flatnonzero(is_complete)
+        return Requests(batch.groups, made[chosen], [batch.targets[index] for index in chosen.tolist()])
 
-    def _parse_request(self, event: _Event) -> ParsedRequest:
-        if event.protocol is Protocol.POSTGRES:
-            key = (event.connection, event.local.port)
-            known = self._postgres.get(key) or self._postgres.setdefault(key, _Statements(PostgresConnection(), 0))
-            known.made_ns = event.end_ns
-            self._postgres.move_to_end(key)
-            _shrink(self._postgres, _CONNECTIONS_MAX)
-            return known.connection.feed_request(event.request)
-        line, found, _ = event.request.partition(b"\r\n")
-        line += found
-        parsed = self._request_lines.get(line)
-        if parsed is None:
-            if len(self._request_lines) >= _REQUEST_LINES_MAX:
-                self._request_lines.clear()
-            parsed = self._request_lines[line] = PROTOCOLS[event.protocol].request(line)
-        return parsed
+    def _parse(self, events: NDArray[np.void], pairs: list[Pair], wall_offset_ns: int) -> _Batch:
+        """Read what each event says. Once per event, so in few steps."""
+        batch = _Batch([], {}, {}, [], [], [], [])
+        raw, columns = events.tobytes(), [events[name].tolist() for name in _PARSED]
+        remarks: list[str] = []
+        for at, pair, row in zip(range(0, len(raw), EVENT.itemsize), pairs, zip(*columns, strict=True), strict=True):
+            protocol, flags, length, head_length, tail_length, response_bytes, connection, port, sequence, end_ns = row
+            request = raw[at + _REQUEST_AT : at + _REQUEST_AT + length]
+            head = raw[at + _HEAD_AT : at + _HEAD_AT + head_length]
+            tail = raw[at + _TAIL_AT : at + _TAIL_AT + tail_length]
+            if protocol == _HTTP:
+                said = self._reader.http_request(request)
+            else:
+                at_ns = end_ns + wall_offset_ns
+                said = self._reader.postgres_request(request, (connection, port), sequence=sequence, at_ns=at_ns)
+            statement = said.statement
+            answer = self._reader.answer(PROTOCOL_OF[protocol], head, tail, flags)
+            place = batch.places.get((pair, statement, answer.verdict))
+            if place is None:
+                place = self._place(batch, (pair, statement, answer.verdict), end_ns + wall_offset_ns)
+            if said.remarks or flags & _UNANSWERED:
+                remarks += (*said.remarks, "unanswered") if flags & _UNANSWERED else said.remarks
+            is_over = protocol != _HTTP or bool(flags & _OVER) or statement.method in _WITHOUT_BODY
+            batch.index.append(place)
+            batch.targets.append(said.target)
+            batch.response_totals.append(
+                response_bytes if is_over else _response_total(answer, head, tail, response_bytes)
+            )
+            batch.request_totals.append((request_length(request) or 0) if statement.has_body and not is_over else 0)
+        self._bump(**Counter(remarks))
+        return batch
 
-    def _take_remainder(self, event: _Event, finished: list[Request]) -> None:
-        key = (event.connection, event.sequence)
-        held = self._unsized.pop(key, None)
-        if held is not None and held.request is not None:
-            finished.append(replace(held.request, response_bytes=event.response_bytes))
-        elif self._waiting:  # its request may be among those whose far end is not known yet
-            self._early_remainders[key] = event.response_bytes
-            _shrink(self._early_remainders, _CONNECTIONS_MAX)
+    def _place(self, batch: _Batch, shared: tuple[Pair, Statement, Verdict], at_ns: int) -> int:
+        """Index of a new group, -1 for what manages a connection and is no request."""
+        pair, statement, verdict = shared
+        place = -1
+        if not statement.is_session:
+            names = pair.names
+            template = batch.templates.get((names.service, statement))
+            if template is None:
+                template = self._redaction.template(
+                    statement.template, protocol=names.key.protocol, service=names.service, at_ns=at_ns
+                )
+                batch.templates[names.service, statement] = template
+            endpoint = names.endpoint(statement.method, template, verdict.status, is_error=verdict.is_error)
+            place = len(batch.groups)
+            batch.groups.append(Group(pair, endpoint))
+        batch.places[shared] = place
+        return place
 
-    def _release_unsized(self, now_ns: int, finished: list[Request]) -> None:
-        while self._unsized:
-            key, held = next(iter(self._unsized.items()))
-            if held.deadline_ns > now_ns:
-                return
-            del self._unsized[key]
-            if held.request is not None:
-                finished.append(held.request)
-
-    # ---- adding up -------------------------------------------------------------------------------------------------
-
-    def _count(self, request: Request) -> None:
-        end_ns = request.time_ns + request.latency_ns
-        sums = self._sums(_key_of_request(request), end_ns)
-        if sums is None:
-            return
-        sums.count += 1
-        sums.errors += request.is_error
-        sums.latency_sum_ns += request.latency_ns
-        sums.latency_max_ns = max(sums.latency_max_ns, request.latency_ns)
-        sums.request_bytes += request.request_bytes
-        sums.response_bytes += request.response_bytes
-        sums.first_ns = min(sums.first_ns or end_ns, end_ns)
-        sums.last_ns = max(sums.last_ns, end_ns)
-        bucket = bucket_of(request.latency_ns)
-        sums.histogram[bucket] = sums.histogram.get(bucket, 0) + 1
-
-    def _sums(self, key: EdgeKey, end_ns: int) -> _Sums | None:
-        start_s = end_ns // 1_000_000_000 // WINDOW_S * WINDOW_S
-        sums = self._windows.get((start_s, key))
-        if sums is None:
-            if len(self._windows) >= _WINDOW_ROWS_MAX:
-                self._bump(lost_windows_full=1)
-                return None
-            sums = self._windows[start_s, key] = _Sums()
-        return sums
-
-    def _key_of_edge(self, edge: NDArray[np.void], now_ns: int) -> EdgeKey | None:
-        role = _ROLES[RoleCode(int(edge["role"]))]
-        near = self._entities.local(int(edge["cgroup_id"]), int(edge["pid"]), _text(edge["command"]), at_ns=now_ns)
-        far_address = Address.from_bytes(edge["remote_ip"].tobytes(), int(edge["server_port"]))
-        far = self._entities.remote(far_address, at_ns=now_ns) or Entity(EntityKind.EXTERNAL, far_address.ip)
-        if self._only_kubernetes and not (_is_kubernetes(near) or _is_kubernetes(far)):
-            return None
-        if role is Role.CLIENT:
-            far = replace(far, service=self._entities.service_of(far_address) or far.service)
-        source, destination = (near, far) if role is Role.CLIENT else (far, near)
-        protocol = _PROTOCOL_OF[ProtocolCode(int(edge["protocol"]))]
-        return EdgeKey(
-            role=role,
-            protocol=protocol,
-            is_tls=False,
-            source=source,
-            destination=destination,
-            server_port=int(edge["server_port"]),
-            method="",
-            template=UNCAPTURED,
-            status="",
-        )
+    def _take_remainders(self, remainders: NDArray[np.void], now_ns: int) -> None:
+        may_be_early = len(self._waiting) > 0  # its request may be among those whose far end is not known yet
+        for event in remainders:
+            key = (int(event["connection"]), int(event["sequence"]))
+            more = self._unfinished.take(key, event, now_ns, may_be_early=may_be_early)
+            if more is not None:
+                self._windows.add_bytes(
+                    more.group,
+                    more.end_ns,
+                    request_bytes=more.request_bytes,
+                    response_bytes=more.response_bytes,
+                )
 
     def _bump(self, **by: int) -> None:
-        self._statistics = replace(
-            self._statistics, **{name: getattr(self._statistics, name) + amount for name, amount in by.items()}
-        )
+        changed = {name: getattr(self._statistics, name) + amount for name, amount in by.items() if amount}
+        if changed:
+            self._statistics = replace(self._statistics, **changed)
 
 
-_HOST_KINDS = frozenset({EntityKind.NODE, EntityKind.PROCESS})
-"""Kinds that an address of this machine gets while the process behind it has not been seen."""
+_HTTP = next(code for code, protocol in PROTOCOL_OF.items() if protocol is Protocol.HTTP)
+_UNANSWERED = int(EventFlag.UNANSWERED)
+_OVER = int(EventFlag.UNANSWERED | EventFlag.FINAL)
+_WITHOUT_BODY = frozenset({"HEAD", "CONNECT"})
+"""Methods whose response is over with its head, whatever that declares."""
 
-_KUBERNETES_KINDS = frozenset(EntityKind) - {
-    EntityKind.EXTERNAL,
-    EntityKind.PROCESS,
-    EntityKind.UNIT,
-    EntityKind.CONTAINER,
-    EntityKind.NODE,
-}
-
-
-def _is_kubernetes(entity: Entity) -> bool:
-    return entity.kind in _KUBERNETES_KINDS
-
-
-def _end_key(netns: int, address: Address) -> tuple[int, str, int]:
-    """Loopback addresses mean something only within their network namespace."""
-    is_loopback = address.ip.startswith("127.") or address.ip == "::1"
-    return (netns if is_loopback else 0, address.ip, address.port)
-
-
-def _shrink(cache: OrderedDict[typing.Any, typing.Any], limit: int) -> None:
-    while len(cache) > limit:
-        cache.popitem(last=False)
-
-
-def _drop_old(cache: OrderedDict[typing.Any, typing.Any], before_ns: int) -> None:
-    """Entries are in the order of their `made_ns`, which is also the order of their last use."""
-    while cache and next(iter(cache.values())).made_ns < before_ns:
-        cache.popitem(last=False)
-
-
-def _text(raw: NDArray[np.void]) -> str:
-    return bytes(raw.tobytes()).split(b"\0", 1)[0].decode("utf-8", "replace")
-
-
-def _declared_bytes(event: _Event, parsed: ParsedRequest, answer: ParsedResponse) -> int | None:
-    """Size of the whole response where that is certain already."""
-    if event.protocol is Protocol.POSTGRES:
-        return event.response_bytes
-    if parsed.method == "HEAD":
-        return event.response_bytes
-    return answer.declared_length
-
-
-def _request_of(
-    event: _Event, pair: _Pair, parsed: ParsedRequest, answer: ParsedResponse, *, response_bytes: int
-) -> Request:
-    return Request(
-        time_ns=event.start_ns,
-        protocol=event.protocol,
-        role=event.role,
-        client=pair.client,
-        server=pair.server,
-        source=pair.source,
-        destination=pair.destination,
-        client_process=pair.client_process,
-        server_process=pair.server_process,
-        method=parsed.method,
-        target=parsed.target,
-        template=parsed.template,
-        status=answer.status,
-        is_error=answer.is_error,
-        is_tls=False,
-        latency_ns=event.end_ns - event.start_ns,
-        request_bytes=event.request_bytes,
-        response_bytes=response_bytes,
-        server_port=pair.server_port,
-    )
-
-
-def _key_of_request(request: Request) -> EdgeKey:
-    return EdgeKey(
-        request.role,
-        request.protocol,
-        request.is_tls,
-        request.source,
-        request.destination,
-        request.server_port,
-        request.method,
-        request.template,
-        request.status,
-    )
-
-
-def _decode(events: NDArray[np.void], wall_offset_ns: int) -> Iterable[_Event]:
-    """Structured array to values, column by column: a scalar access per field would cost five times as much."""
-    columns = [events[name].tolist() for name in _COLUMNS]
-    for values in zip(*columns, strict=True):
-        row = dict(zip(_COLUMNS, values, strict=True))
-        is_remainder = row["kind"] == EventKind.REMAINDER
-        yield _Event(
-            edge=row["edge"],
-            connection=row["connection"],
-            start_ns=row["start_ns"] + wall_offset_ns,
-            end_ns=row["end_ns"] + wall_offset_ns,
-            cgroup_id=row["cgroup_id"],
-            request_bytes=row["request_bytes"],
-            response_bytes=row["response_bytes"],
-            pid=row["pid"],
-            netns=row["netns"],
-            sequence=row["sequence"],
-            local=_address(row["local_ip"], row["local_port"]),
-            remote=_address(row["remote_ip"], row["remote_port"]),
-            protocol=_PROTOCOL_OF[row["protocol"]],
-            role=_ROLES[row["role"]],
-            is_remainder=is_remainder,
-            command="" if is_remainder else row["command"].split(b"\0", 1)[0].decode("utf-8", "replace"),
-            request=row["request"][: row["request_length"]],
-            response_head=row["response_head"][: row["response_head_length"]],
-            response_tail=row["response_tail"][: row["response_tail_length"]],
-        )
-
-
-@functools.lru_cache(maxsize=_ADDRESSES_MAX)
-def _address(ip: bytes, port: int) -> Address:
-    """Addresses repeat; making one costs 3 us."""
-    return Address.from_bytes(ip, port)
-
-
-_COLUMNS = (
-    "edge",
-    "connection",
-    "start_ns",
-    "end_ns",
-    "cgroup_id",
-    "request_bytes",
-    "response_bytes",
-    "pid",
-    "netns",
-    "sequence",
-    "local_port",
-    "remote_port",
-    "local_ip",
-    "remote_ip",
-    "kind",
+_PARSED = (
     "protocol",
-    "role",
+    "flags",
     "request_length",
     "response_head_length",
     "response_tail_length",
-    "command",
-    "response_head",
-    "response_tail",
-    "request",
+    "response_bytes",
+    "connection",
+    "local_port",
+    "sequence",
+    "end_ns",
 )
+_OFFSETS = {name: int(given[1]) for name, given in (EVENT.fields or {}).items()}
+_REQUEST_AT, _HEAD_AT, _TAIL_AT = _OFFSETS["request"], _OFFSETS["response_head"], _OFFSETS["response_tail"]
+
+
+def _connection_keys(events: NDArray[np.void]) -> list[ConnectionKey]:
+    owner = events["pid"].astype(np.uint64) << np.uint64(32)
+    owner |= events["local_port"].astype(np.uint64) << np.uint64(16)
+    owner |= events["remote_port"]
+    return list(zip(events["connection"].tolist(), events["edge"].tolist(), owner.tolist(), strict=True))
+
+
+def _numbers(rows: _Rows, wall_offset_ns: int) -> NDArray[np.void]:
+    """The rows of ROW, all but their groups."""
+    events = rows.events
+    made = np.empty(len(events), dtype=ROW)
+    made["time_ns"] = events["start_ns"] + np.uint64(wall_offset_ns)
+    made["latency_ns"] = np.maximum(events["end_ns"], events["start_ns"]) - events["start_ns"]
+    made["transfer_ns"] = rows.transfers
+    made["request_bytes"] = events["request_bytes"]
+    made["response_bytes"] = events["response_bytes"]
+    made["weight"] = np.maximum(events["weight"], 1)
+    return made
+
+
+def _response_total(answer: Answer, head: bytes, tail: bytes, response_bytes: int) -> int:
+    """Bytes of the whole response; those seen already where there will be no more."""
+    if answer.declared is not None:
+        return answer.declared
+    return response_bytes if ends_chunked(head, tail) else UNKNOWN_TOTAL

@@ -48,7 +48,10 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True):
     )
     flush_s: Annotated[float, msgspec.Meta(ge=0.2, le=60)] = setting(2.0, "seconds between two reports to the server")
     drain_ms: Annotated[float, msgspec.Meta(ge=1, le=1000)] = setting(
-        20.0, "milliseconds between two looks at the ring"
+        20.0, "milliseconds between two looks at a busy ring; a quiet one is looked at every 50"
+    )
+    max_events_per_s: Annotated[float, msgspec.Meta(ge=0)] = setting(
+        2000.0, "requests per second that are listed one by one; further ones are counted, and one in N listed; 0: all"
     )
     ring_mib: Annotated[int, msgspec.Meta(ge=1, le=1024)] = setting(
         8, "size of the event ring in MiB (a power of two); it counts twice as memory"

@@ -3,8 +3,9 @@
     kernel ──drain──▶ assembly ──flush──▶ export ──▶ server
                           ▲ entities
 
-Two loops in one thread: `_drain_loop` empties the ring every few milliseconds, `_flush_loop` turns what has gathered
-into batches every two seconds. The request list between two flushes is bounded; windows are exact regardless.
+Two loops in one thread: `drain_loop` empties the ring some fifty times a second and keeps the rate of events below its
+cap (`sampling.py`), `flush_loop` turns what has gathered into batches every two seconds. The request list between two
+flushes is bounded; windows are exact regardless.
 """
 
 from __future__ import annotations
@@ -21,24 +22,29 @@ from pathlib import Path
 import aiohttp
 import anyio
 import anyio.abc
+import numpy as np
+from numpy.typing import NDArray
 
 from osmia.agent.assembly import Assembler
 from osmia.agent.config import AgentConfig, Scope
+from osmia.agent.connections import ConnectionReporter
 from osmia.agent.entities.index import Entities, EntityOptions
-from osmia.agent.events import LEDGER_CAUSES, Feature
+from osmia.agent.events import LEDGER_CAUSES, EventFlag, EventKind, Feature
 from osmia.agent.export import Exporter, first_sequence, object_columns, request_columns, window_columns
 from osmia.agent.governor import LIMITS, Budgets, Level
 from osmia.agent.health import Condition, Health, command_of
 from osmia.agent.kernel.attachment import Attachment
 from osmia.agent.kernel.capture import CaptureOptions, Control
+from osmia.agent.kernel.tcp import TcpCapture, TcpOptions
 from osmia.agent.plan import control_for
 from osmia.agent.post import IngestKey, sender
 from osmia.agent.redaction import Redaction
+from osmia.agent.requests import Requests
+from osmia.agent.sampling import Observed, Sampler, pause_s
 from osmia.agent.spool import Spool, spool_directory
 from osmia.agent.uncaptured import UncapturedTracker, idle_edges
 from osmia.model import wire
 from osmia.model.errors import CaptureUnavailableError, ConfigError
-from osmia.model.request import Request
 from osmia.telemetry import get_logger
 
 __all__ = ["run_agent"]
@@ -52,6 +58,11 @@ _POST_TIMEOUT_S = 10.0
 _FAREWELL_S = 3.0
 _NAMES_WITHIN_S = 5.0
 _EMPTY_RING = 4096
+_QUIET_DRAIN_S = 0.05  # 200,000 requests/s out of nothing still fit into a ring of 8 MiB until it is emptied
+_FIRST_FLUSH_S = 0.5
+_SWEEP_S = 2.0
+_SWEEP_SLACK_S = 0.5
+_NOTABLE = int(EventFlag.NOTABLE)
 _BPF_CORES_LEAST = 0.5
 _BPF_SHARE = 0.1
 
@@ -66,29 +77,55 @@ class _Agent:
         self.exporter = exporter
         is_kubernetes = config.scope is Scope.KUBERNETES or (config.scope is Scope.AUTO and entities.has_kubernetes)
         self.redaction = Redaction(raw_namespaces=config.raw_namespaces, templates_max=config.templates_max)
-        self.assembler = Assembler(entities, only_kubernetes=is_kubernetes)
+        self.assembler = Assembler(
+            entities,
+            only_kubernetes=is_kubernetes,
+            redaction=self.redaction,
+            quiet_ns=int((_SWEEP_S + _SWEEP_SLACK_S) * 1e9),
+        )
+        tcp_options = TcpOptions(ignored_pid=os.getpid(), max_edges=config.max_edges)
+        self.connections = ConnectionReporter(
+            functools.partial(TcpCapture, tcp_options),
+            entities,
+            only_kubernetes=is_kubernetes,
+            max_edges=config.max_edges,
+        )
+        self._features: list[tuple[str, str, str]] = []
+        self.open_connections()
+        self.sampler = Sampler(config.max_events_per_s)
         self.node = config.node or platform.node()
         self.started_ns = time.time_ns()
         self.health = Health(_budgets(config), calm_s=config.calm_s, node=self.node, started_ns=self.started_ns)
         self._tracker = UncapturedTracker()
-        self._requests: list[Request] = []
+        self._requests: list[Requests] = []
+        self._listed_requests = 0
         self._lost_requests = 0
+        self._seen = 0
+        self._sweep_due_s = 0.0
         self._lag_ns = 0
         self._events = 0
         self._attach_error = ""
         self._all_objects_due_s = 0.0
 
     async def drain_loop(self) -> None:
-        """Empty the ring, for ever."""
+        """Empty the ring, for ever: often while much comes, else less so."""
+        least_s = self.config.drain_ms / 1000
+        most_s = max(least_s, _QUIET_DRAIN_S) if self.config.max_events_per_s else least_s
+        then_s = time.monotonic()
         while True:
+            before = self._events
             self.drain()
-            await anyio.sleep(self.config.drain_ms / 1000)
+            now_s = time.monotonic()
+            rate = (self._events - before) / max(now_s - then_s, least_s)
+            then_s = now_s
+            await anyio.sleep(pause_s(rate, least_s=least_s, most_s=most_s))
 
     async def flush_loop(self) -> None:
-        """Report, for ever."""
+        """Report, for ever; the first time soon, so that a new agent is seen."""
+        await anyio.sleep(min(_FIRST_FLUSH_S, self.config.flush_s))
         while True:
-            await anyio.sleep(self.config.flush_s)
             self.flush()
+            await anyio.sleep(self.config.flush_s)
 
     async def health_loop(self) -> None:
         """Watch what this costs and give up or take back detail, for ever."""
@@ -99,13 +136,24 @@ class _Agent:
     def apply(self) -> None:
         """Ask the kernel for what sampling wants and the governor allows."""
         limits = self.health.governor.limits
-        self.capture.control(control_for(limits))
+        self._ask()
         if limits.is_attached and not self.capture.is_attached:
             self._attach()
         elif self.capture.is_attached and not limits.is_attached:
             self.capture.control(Control(features=Feature(0)))
             self.flush()
             self.capture.detach()
+            self.connections.close()
+
+    def _ask(self) -> None:
+        sampling = self.sampler.sampling
+        self.capture.control(
+            control_for(
+                self.health.governor.limits,
+                sample_every=sampling.every,
+                sample_notable_every=sampling.notable_every,
+            )
+        )
 
     def _attach(self) -> None:
         try:
@@ -116,9 +164,24 @@ class _Agent:
             self._attach_error = str(exc)
         else:
             self._attach_error = ""
+            self.open_connections()
+
+    def open_connections(self) -> None:
+        """Watch connections too, where the kernel lets us; without them requests are seen all the same."""
+        try:
+            self.connections.open()
+        except CaptureUnavailableError as exc:
+            _log.warning("connections are not watched", reason=exc.message, remedy=exc.remedy)
+            self._features = [("tcp", "off", exc.message)]
+        else:
+            self._features = [("tcp", "on", "")]
 
     def drain(self) -> None:
-        """Everything that waits in the ring, through assembly."""
+        """Everything that waits in the ring, through assembly; then a look at how much that was."""
+        if time.monotonic() >= self._sweep_due_s:
+            self._sweep_due_s = time.monotonic() + _SWEEP_S
+            self.capture.sweep()
+        notable = 0
         while True:
             events = self.capture.drain()
             now_ns = time.time_ns()
@@ -126,9 +189,18 @@ class _Agent:
             self._events += len(events)
             if len(events):
                 self._lag_ns = max(self._lag_ns, now_ns - offset_ns - int(events["end_ns"][0]))
+                notable += _notable(events)
             self._keep(self.assembler.add(events, wall_offset_ns=offset_ns, now_ns=now_ns))
             if len(events) < _EMPTY_RING:
-                return
+                break
+        self._look(notable)
+
+    def _look(self, notable: int) -> None:
+        """Keep the rate of events below its cap."""
+        seen, self._seen = self._seen, self.capture.ledger()["seen"]
+        before = self.sampler.sampling
+        if self.sampler.look(Observed(max(0, self._seen - seen), notable), time.monotonic()) != before:
+            self._ask()
 
     def flush(self) -> None:
         """One report: windows, requests, objects when due, and the ledger."""
@@ -136,14 +208,18 @@ class _Agent:
         now_ns = time.time_ns()
         totals = self.capture.edges()
         lost = self._tracker.advance(totals.keys, totals.values, self.capture.histogram)
-        self.assembler.add_uncaptured(lost, now_ns=now_ns)
+        offset_ns = now_ns - time.monotonic_ns()
+        self.assembler.add_uncaptured(lost, wall_offset_ns=offset_ns, now_ns=now_ns)
         stale = idle_edges(totals.keys, totals.values, now_ns=time.monotonic_ns(), capacity=self.config.max_edges)
         if len(stale):
             self.capture.forget_edges(stale)
             self._tracker.forget(stale)
         self._submit_objects(now_ns)  # first, so that the server knows the names when the windows arrive
         self.exporter.submit(wire.Table.WINDOWS, window_columns(self.assembler.flush()))
-        requests, self._requests = self._requests, []
+        for table, columns in self.connections.flush(now_ns=now_ns, monotonic_ns=now_ns - offset_ns):
+            self.exporter.submit(table, columns)
+        requests = Requests.joined(self._requests)
+        self._requests, self._listed_requests = [], 0
         for start in range(0, len(requests), _REQUESTS_PER_BATCH):
             part = requests[start : start + _REQUESTS_PER_BATCH]
             self.exporter.submit(wire.Table.REQUESTS, request_columns(part, self.redaction))
@@ -160,10 +236,12 @@ class _Agent:
         except OSError as exc:
             _log.warning("heartbeat not written", file=self.config.heartbeat, problem=str(exc))
 
-    def _keep(self, requests: list[Request]) -> None:
-        room = _REQUESTS_MAX - len(self._requests)
-        self._requests.extend(requests[:room])
-        self._lost_requests += max(0, len(requests) - room)
+    def _keep(self, requests: Requests) -> None:
+        kept = requests[: _REQUESTS_MAX - self._listed_requests]
+        self._lost_requests += len(requests) - len(kept)
+        if len(kept):
+            self._requests.append(kept)
+            self._listed_requests += len(kept)
 
     def _submit_objects(self, now_ns: int) -> None:
         """What changed; now and then everything, so that a server that forgot knows again."""
@@ -181,13 +259,19 @@ class _Agent:
         return {cause: kernel[cause] for cause in LEDGER_CAUSES} | {
             "held_full": assembly.lost_held_full,
             "windows_full": assembly.lost_windows_full,
-            "unrecognised": assembly.unrecognised,
+            "unparsed_http": assembly.unparsed_http,
+            "unparsed_postgres": assembly.unparsed_postgres,
+            "truncated": assembly.truncated,
+            "joined_late": assembly.joined_late,
+            "stream_gaps": assembly.gaps,
+            "unmatched": assembly.unmatched,
             "request_list_full": self._lost_requests,
             "queue_full": export.lost_queue_full,
             "spool_evicted": export.spool.evicted_requests,
             "spool_torn": export.spool.torn_requests,
             "refused": export.lost_refused,
             "list_rows": export.lost_list_rows + export.spool.evicted_rows + export.spool.torn_rows,
+            **self.connections.lost(),
         }
 
     def _condition(self) -> Condition:
@@ -200,11 +284,11 @@ class _Agent:
             exported=export.exported_rows,
             lost=self.lost(kernel),
             lag_ns=self._lag_ns,
-            sample_every=self.health.governor.limits.sampling(1),
+            sample_every=self.health.governor.limits.sampling(self.sampler.sampling.every),
             queue_bytes=export.queued_bytes,
             spool_bytes=export.spool.size_bytes,
             export_error=export.spool_error or export.last_error,
-            features=[],
+            features=self._features,
             unseen=Counter(command_of(pid) for pid in self.capture.unseen()),
         )
 
@@ -262,7 +346,14 @@ async def _run(agent: _Agent) -> None:
                 break
         tasks.cancel_scope.cancel()
     agent.flush()
+    agent.connections.close()
     await agent.exporter.finish(_FAREWELL_S)
+
+
+def _notable(events: NDArray[np.void]) -> int:
+    """For how many requests the notable events stand."""
+    chosen = (events["flags"] & _NOTABLE != 0) & (events["kind"] == EventKind.REQUEST)
+    return int(events["weight"][chosen].sum())
 
 
 def _require(config: AgentConfig) -> None:

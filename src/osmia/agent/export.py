@@ -16,19 +16,20 @@ from __future__ import annotations
 import random
 import secrets
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import anyio
 import anyio.to_thread
+import numpy as np
 
 from osmia.agent.post import Answer, Send
 from osmia.agent.redaction import Redaction
+from osmia.agent.requests import Endpoint, Requests
 from osmia.agent.spool import Batch, Spool, SpoolStatistics
 from osmia.model import wire
 from osmia.model.entity import Entity, KubernetesObject
 from osmia.model.errors import UnavailableError
-from osmia.model.request import Request, Role
 from osmia.model.window import EdgeKey, Window
 from osmia.telemetry import get_logger
 
@@ -52,7 +53,7 @@ _FRESH_BATCHES = 8
 """How many stay in memory while the rest lies in the spool: what gathers in about two reports."""
 _SPOOL_AGAIN_S = 30.0
 
-Columns = dict[str, list[object]]
+Columns = Mapping[str, wire.Column]
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +325,7 @@ _WHAT_IS_WRONG = {
 
 def window_columns(windows: Sequence[Window]) -> Columns:
     """Windows as columns of the wire's `windows`."""
-    columns: Columns = _edge_columns([window.key for window in windows])
+    columns: dict[str, wire.Column] = {**_edge_columns([window.key for window in windows])}
     columns["start_s"] = [window.start_s for window in windows]
     for name in _WINDOW_NUMBERS:
         columns[name] = [getattr(window, name) for window in windows]
@@ -333,23 +334,36 @@ def window_columns(windows: Sequence[Window]) -> Columns:
     return columns
 
 
-def request_columns(requests: Sequence[Request], redaction: Redaction) -> Columns:
+def request_columns(requests: Requests, redaction: Redaction) -> Columns:
     """Requests as columns of the wire's `requests`; only templates travel, and what `redaction` lets through."""
-    columns: Columns = _edge_columns(requests)
-    for name in _REQUEST_VALUES:
-        columns[name] = [getattr(request, name) for request in requests]
-    columns["target"] = [redaction.target(one.target, one.source, one.destination) for one in requests]
-    columns["client_port"] = [request.client.port for request in requests]
-    observers = [r.client_process if r.role is Role.CLIENT else r.server_process for r in requests]
-    columns["pid"] = [observer.pid if observer else 0 for observer in observers]
-    columns["command"] = [observer.command if observer else "" for observer in observers]
+    rows, groups = requests.rows, requests.groups
+    places: dict[Endpoint, int] = {}
+    endpoint_of = np.array([places.setdefault(one.endpoint, len(places)) for one in groups], dtype=np.int64)
+    endpoints, index = list(places), endpoint_of[rows["group"]]
+    keys = [one.key for one in endpoints]
+    columns: dict[str, wire.Column] = {
+        name: wire.Repeated(values, index) for name, values in _edge_columns(keys).items()
+    }
+    columns["is_error"] = wire.Repeated([one.is_error for one in endpoints], index)
+    for name in _REQUEST_NUMBERS:
+        columns[name] = rows[name]
+    may_travel = np.array([bool(redaction.target("x", key.source, key.destination)) for key in keys], dtype=np.bool_)
+    columns["target"] = (
+        [text if may else "" for text, may in zip(requests.targets, may_travel[index].tolist(), strict=True)]
+        if may_travel.any()
+        else wire.Repeated([""], np.zeros(len(rows), dtype=np.int64))
+    )
+    processes = [one.pair.near_process for one in groups]
+    columns["client_port"] = wire.Repeated([one.pair.client.port for one in groups], rows["group"])
+    columns["pid"] = wire.Repeated([one.pid if one else 0 for one in processes], rows["group"])
+    columns["command"] = wire.Repeated([one.command if one else "" for one in processes], rows["group"])
     return columns
 
 
 def object_columns(objects: Sequence[KubernetesObject], *, seen_ns: int) -> Columns:
     """Kubernetes objects as columns of the wire's `objects`."""
     names = [name for name in wire.TABLES[wire.Table.OBJECTS] if name != "seen_ns"]
-    columns: Columns = {name: [getattr(one, name) for one in objects] for name in names}
+    columns: dict[str, wire.Column] = {name: [getattr(one, name) for one in objects] for name in names}
     columns["seen_ns"] = [seen_ns] * len(objects)
     return columns
 
@@ -364,15 +378,15 @@ _WINDOW_NUMBERS = (
     "first_ns",
     "last_ns",
 )
-_REQUEST_VALUES = ("time_ns", "is_error", "latency_ns", "request_bytes", "response_bytes", "weight")
+_REQUEST_NUMBERS = ("time_ns", "latency_ns", "transfer_ns", "request_bytes", "response_bytes", "weight")
 _ENTITY_VALUES = ("kind", "namespace", "name", "pod", "container", "node", "service", "ip")
 _EDGE_VALUES = ("role", "protocol", "is_tls", "server_port", "method", "template", "status")
 
 
-def _edge_columns(rows: Sequence[EdgeKey] | Sequence[Request]) -> Columns:
-    columns: Columns = {name: [getattr(row, name) for row in rows] for name in _EDGE_VALUES}
+def _edge_columns(keys: Sequence[EdgeKey]) -> dict[str, list[object]]:
+    columns: dict[str, list[object]] = {name: [getattr(key, name) for key in keys] for name in _EDGE_VALUES}
     for end in ("source", "destination"):
-        entities: list[Entity] = [getattr(row, end) for row in rows]
+        entities: list[Entity] = [getattr(key, end) for key in keys]
         for name in _ENTITY_VALUES:
             columns[f"{end}_{name}"] = [getattr(entity, name) for entity in entities]
     return columns

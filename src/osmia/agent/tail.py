@@ -17,7 +17,7 @@ from rich.text import Text
 
 from osmia.agent.assembly import Assembler
 from osmia.agent.entities.index import Entities, EntityOptions
-from osmia.agent.events import LEDGER_CAUSES, LEDGER_UNANSWERED
+from osmia.agent.events import LEDGER_CAUSES
 from osmia.agent.kernel.capture import Capture, CaptureOptions
 from osmia.model.entity import Entity, EntityKind
 from osmia.model.request import Address, Process, Protocol, Request, Role
@@ -25,6 +25,7 @@ from osmia.model.request import Address, Process, Protocol, Request, Role
 __all__ = ["as_json", "as_line", "tail"]
 
 _POLL_S = 0.02
+_SWEEP_S = 0.2
 _DRAIN_FULL = 4096
 _SLOW_NS = ((1_000_000_000, "red"), (100_000_000, "yellow"))
 
@@ -42,6 +43,7 @@ def as_json(request: Request) -> dict[str, object]:
         "status": _status(request),
         "is_error": request.is_error,
         "latency_ns": request.latency_ns,
+        "transfer_ns": request.transfer_ns,
         "request_bytes": request.request_bytes,
         "response_bytes": request.response_bytes,
         "is_tls": request.is_tls,
@@ -80,7 +82,7 @@ async def tail(*, json_lines: bool, duration_s: float | None, port: int | None, 
     """
     with Capture(CaptureOptions(ignored_pid=os.getpid())) as capture:
         entities = Entities(EntityOptions(kubeconfig=kubeconfig))
-        assembler = Assembler(entities)
+        assembler = Assembler(entities, quiet_ns=int(2.5 * _SWEEP_S * 1e9))
         show = _printer(json_lines=json_lines)
         sys.stderr.write("watching every request on this host; Ctrl-C ends\n")
         sys.stderr.flush()
@@ -88,7 +90,11 @@ async def tail(*, json_lines: bool, duration_s: float | None, port: int | None, 
             tasks.start_soon(entities.run)
             tasks.start_soon(_end_on_signal, tasks.cancel_scope)
             with anyio.move_on_after(duration_s):
+                sweep_due_s = 0.0
                 while True:
+                    if time.monotonic() >= sweep_due_s:
+                        sweep_due_s = time.monotonic() + _SWEEP_S
+                        capture.sweep()
                     _drain(capture, assembler, port=port, show=show)
                     await anyio.sleep(_POLL_S)
             tasks.cancel_scope.cancel()
@@ -142,16 +148,17 @@ def _print_statistics(capture: Capture, assembler: Assembler, *, json_lines: boo
     ledger, assembly = capture.ledger(), assembler.statistics()
     lost = {cause: ledger[cause] for cause in LEDGER_CAUSES} | {
         "held_full": assembly.lost_held_full,
-        "unrecognised": assembly.unrecognised,
+        "unparsed": assembly.unparsed_http + assembly.unparsed_postgres,
+        "stream_gaps": assembly.gaps,
+        "unmatched": assembly.unmatched,
     }
-    unanswered = {name: ledger[name] for name in LEDGER_UNANSWERED}
     if json_lines:
-        statistics = {"seen": ledger["seen"], "lost": lost, **unanswered}
+        statistics = {"seen": ledger["seen"], "lost": lost, "abandoned": ledger["abandoned"]}
         sys.stdout.write(json.dumps({"statistics": statistics}) + "\n")
         sys.stdout.flush()
         return
     causes = ", ".join(f"{cause.replace('_', ' ')} {count}" for cause, count in lost.items() if count)
-    without = sum(unanswered.values())
+    without = ledger["abandoned"]
     sys.stderr.write(
         f"{ledger['seen']} requests seen on this host at either end, {without} without an answer, "
         f"lost: {causes or 'none'}\n"

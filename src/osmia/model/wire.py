@@ -13,20 +13,25 @@ from __future__ import annotations
 
 import enum
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import nanoarrow as na
 import numpy as np
 import zstandard
 from nanoarrow.ipc import StreamWriter
+from numpy.typing import NDArray
 
 __all__ = [
     "ADDED",
     "CONTENT_ENCODING",
     "CONTENT_TYPE",
     "TABLES",
+    "Column",
     "Kind",
+    "Repeated",
     "Table",
     "compress",
     "encode",
@@ -35,6 +40,24 @@ __all__ = [
 
 CONTENT_TYPE = "application/vnd.apache.arrow.stream"
 CONTENT_ENCODING = "zstd"
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A column of few different values: row i has `values[index[i]]`."""
+
+    values: Sequence[object]
+    index: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __iter__(self) -> Iterator[object]:
+        return map(self.values.__getitem__, self.index.tolist())
+
+
+Column = Sequence[object] | NDArray[Any] | Repeated
+"""Values of one column."""
 
 
 class Table(enum.StrEnum):
@@ -113,6 +136,7 @@ TABLES: Mapping[Table, Mapping[str, Kind]] = MappingProxyType(
             "target": Kind.STRING,
             "is_error": Kind.BOOL,
             "latency_ns": Kind.UINT64,
+            "transfer_ns": Kind.UINT64,
             "request_bytes": Kind.UINT64,
             "response_bytes": Kind.UINT64,
             "weight": Kind.UINT64,
@@ -228,7 +252,7 @@ def _behind(table: Table, column: str) -> frozenset[str]:
 
 ADDED: Mapping[Table, frozenset[str]] = MappingProxyType(
     {
-        Table.REQUESTS: frozenset({"target"}),
+        Table.REQUESTS: frozenset({"target", "transfer_ns"}),
         Table.LEDGER: _behind(Table.LEDGER, "rss_bytes"),
     }
 )
@@ -243,7 +267,7 @@ _ITEMS = {
 }
 
 
-def encode(table: Table, columns: Mapping[str, Sequence[object]]) -> bytes:
+def encode(table: Table, columns: Mapping[str, Column]) -> bytes:
     """One table as an Arrow IPC stream; `columns` has every column of `TABLES[table]`, all of one length."""
     kinds = TABLES[table]
     children = [_array(kind, columns[name]) for name, kind in kinds.items()]
@@ -278,7 +302,9 @@ def _schema(kind: Kind) -> na.Schema:
     return na.string() if kind is Kind.STRING else _FIXED[kind]()
 
 
-def _array(kind: Kind, values: Sequence[object]) -> object:
+def _array(kind: Kind, values: Column) -> object:
+    if isinstance(values, Repeated):
+        return _repeated_array(kind, values)
     if kind is Kind.STRING:
         data = [str(value).encode("utf-8", "replace") for value in values]
         return na.c_array_from_buffers(na.string(), len(data), [None, _offsets(map(len, data)), b"".join(data)])
@@ -295,6 +321,15 @@ def _array(kind: Kind, values: Sequence[object]) -> object:
     return na.c_array_from_buffers(_FIXED[kind](), len(numbers), [None, numbers.tobytes()])
 
 
-def _offsets(lengths: Iterable[int]) -> bytes:
-    counts = np.fromiter(lengths, dtype=np.int32)
+def _repeated_array(kind: Kind, column: Repeated) -> object:
+    if kind is not Kind.STRING:
+        return _array(kind, np.asarray(column.values)[column.index])
+    data = [str(value).encode("utf-8", "replace") for value in column.values]
+    lengths = np.fromiter(map(len, data), dtype=np.int32, count=len(data))[column.index]
+    joined = b"".join(map(data.__getitem__, column.index.tolist()))
+    return na.c_array_from_buffers(na.string(), len(column), [None, _offsets(lengths), joined])
+
+
+def _offsets(lengths: Iterable[int] | NDArray[np.int32]) -> bytes:
+    counts = lengths if isinstance(lengths, np.ndarray) else np.fromiter(lengths, dtype=np.int32)
     return np.concatenate([np.zeros(1, dtype=np.int32), np.cumsum(counts, dtype=np.int32)]).tobytes()

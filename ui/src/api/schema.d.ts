@@ -971,6 +971,8 @@ export interface components {
             template: string;
             /** Time Ms */
             time_ms: number;
+            /** Transfer Ns */
+            transfer_ns: number;
             /** Weight */
             weight: number;
         };

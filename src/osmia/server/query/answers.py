@@ -291,8 +291,9 @@ class RequestEnd(EntityName):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRecord:
-    """One request. `latency_ns` runs to the first byte of the response, `transfer_ns` from there to its last (0: not known, or at
-    once). `weight` is how many like it this row stands for.
+    """One request; `weight` is how many like it this row stands for.
+
+    `latency_ns` runs to the first byte of the response, `transfer_ns` from there to its last (0: not known or at once).
 
     `fingerprint` is the template's, `raw` the path or statement with its values, empty unless the agent was told to
     send it.

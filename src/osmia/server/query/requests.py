@@ -22,7 +22,8 @@ _CURSOR = re.compile(r"([0-9]{1,20})\.([0-9]{1,20})")
 
 _COLUMNS = """time_ns, id, role, protocol, is_tls, source_kind, source_namespace, source_name, source_pod, source_ip,
     source_service, destination_kind, destination_namespace, destination_name, destination_pod, destination_ip,
-    destination_service, server_port, client_port, method, template, status, is_error, latency_ns, request_bytes,
+    destination_service, server_port, client_port, method, template, status, is_error, latency_ns, transfer_ns,
+    request_bytes,
     response_bytes, command, pid, weight, target"""
 
 _FINGERPRINT = "substring(lower(hex(SHA256(template))), 1, 12)"
@@ -139,6 +140,7 @@ def _record(row: Row) -> RequestRecord:
         status=text(row, "status"),
         is_error=bool(row["is_error"]),
         latency_ns=integer(row, "latency_ns"),
+        transfer_ns=integer(row, "transfer_ns"),
         request_bytes=integer(row, "request_bytes"),
         response_bytes=integer(row, "response_bytes"),
         command=text(row, "command"),

@@ -58,7 +58,14 @@ function Fields({ row, text }: { row: RequestRow; text: string }) {
         <Field name="Protocol" value={protocolName(row.protocol, row.is_tls)} />
         <Field name="Method" value={row.method || '—'} />
         <Field name="Status" value={row.status || '—'} isBad={row.is_error} />
-        <Field name="Latency" value={duration(row.latency_ns)} />
+        {row.transfer_ns > 0 ? (
+          <>
+            <Field name="First byte" value={`after ${duration(row.latency_ns)}`} />
+            <Field name="Last byte" value={`after ${duration(row.latency_ns + row.transfer_ns)}`} />
+          </>
+        ) : (
+          <Field name="Latency" value={duration(row.latency_ns)} />
+        )}
         <Field name="Bytes" value={`${bytes(row.request_bytes)} out, ${bytes(row.response_bytes)} in`} />
         <Field name="Seen by" value={`${row.command || 'unknown process'}, pid ${row.pid}, on the ${row.role}'s side`} />
         <Field name="Stands for" value={row.weight === 1 ? 'itself' : `${count(row.weight)} requests like it`} />
@@ -71,7 +78,7 @@ function Fields({ row, text }: { row: RequestRow; text: string }) {
 function End({ end, port }: { end: RequestRow['source']; port: number }) {
   const cluster = useClusterId();
   const range = useRangeQuery();
-  const address = end.ip === '' ? null : end.ip.includes(':') ? `[${end.ip}]:${port}` : `${end.ip}:${port}`;
+  const address = addressOf(end.ip, port);
   return (
     <>
       <Link to="/clusters/$clusterId/resource" params={{ clusterId: cluster }} search={cleaned({ ...range, id: end.id })}>
@@ -91,6 +98,12 @@ function Field({ name, value, isBad = false }: { name: string; value: ReactNode;
       <dd className={isBad ? 'bad' : undefined}>{value}</dd>
     </div>
   );
+}
+
+/** "10.0.0.7:80", "[fd00::7]:80", the path of an AF_UNIX socket, null where not known. */
+function addressOf(ip: string, port: number): string | null {
+  if (ip === '' || ip.startsWith('unix:')) return ip || null;
+  return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
 }
 
 /** "12:04:10.123". */

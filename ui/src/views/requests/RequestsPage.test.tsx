@@ -7,11 +7,11 @@ import { renderAt, type Answers } from '@/testing/render';
 const end = (id: string) => ({ id, kind: 'Deployment', namespace: 'testserver', name: id.split('/')[2] ?? '', pod: 'pod-1', ip: '10.0.0.1' });
 const row = (at: number, more: object = {}) => ({
   time_ms: 1_795_460_000_000 - at * 10, role: 'server', protocol: 'http', is_tls: false, source: end(TESTSERVER), target: end(CURRENCIES), server_port: 8000, client_port: 40_000 + at,
-  method: 'GET', template: `/rates/${at}`, status: '200', is_error: false, latency_ns: 12e6, request_bytes: 180, response_bytes: 2300, command: 'gunicorn', pid: 7, weight: 1, ...more,
+  method: 'GET', template: `/rates/${at}`, status: '200', is_error: false, latency_ns: 12e6, transfer_ns: 3e6, request_bytes: 180, response_bytes: 2300, command: 'gunicorn', pid: 7, weight: 1, ...more,
 });
 const answers = (requests: unknown): Answers => ({
   'GET /api/v1/clusters': { items: [{ id: 'c1', name: 'demo', created_ms: 1, state: 'connected', agents: 1, last_seen_ms: 1 }] },
-  'GET /api/v1/clusters/c1/quality': { agents: [], agents_connected: 1, agents_expected: 1, lag_ms: 1, lost: 0, is_exact: true, newest_ms: 1 },
+  'GET /api/v1/clusters/c1/quality': { agents: [], agents_connected: 1, agents_expected: 1, lag_ms: 1, lost: 0, reduced: 0, sampled: 0, is_exact: true, newest_ms: 1 },
   'GET /api/v1/clusters/c1/map': story(),
   'GET /api/v1/clusters/c1/requests': requests,
 });
@@ -25,6 +25,7 @@ describe('the request list', () => {
     await user.click(within(first).getByRole('button', { expanded: false }));
     expect(within(first).getByText("gunicorn, pid 7, on the server's side")).toBeTruthy();
     expect(within(first).getByText('10.0.0.1:8000')).toBeTruthy();
+    expect(within(first).getByText('after 15 ms')).toBeTruthy();
     expect(within(first).getByText('180 B out, 2.3 kB in')).toBeTruthy();
     expect(screen.getByText('2 requests, all there are')).toBeTruthy();
   });
