@@ -19,7 +19,7 @@ import numpy as np
 
 from osmia.agent.events import RoleCode
 from osmia.agent.tcp_state import Measure, SocketFlag, TcpState
-from osmia.model.connection import ConnectionKey, ConnectionWindow
+from osmia.model.connection import ConnectionKey, ConnectionWindow, ListenerWindow
 from osmia.model.entity import Entity, EntityKind
 from osmia.model.request import Address, Role
 from osmia.model.window import WINDOW_S
@@ -29,7 +29,7 @@ if typing.TYPE_CHECKING:
 
     from osmia.agent.ends import EntityLookup
 
-__all__ = ["ConnectionTracker", "TrackerStatistics"]
+__all__ = ["ConnectionTracker", "ListenerTracker", "TrackerStatistics"]
 
 _NAMED_FOR_NS = 10_000_000_000
 _UNKNOWN_END_HOLD_NS = 2_000_000_000  # as in assembly: a pod's address may be told after its first connection
@@ -58,6 +58,7 @@ _HAPPENINGS = slice(0, _SUMS.index("connect_ns"))
 _LIVE = ("sent_bytes", "received_bytes", "segments", "retransmits", "resets_sent", "resets_received")
 
 _Buckets = dict[int, int]
+_EndKey = tuple[int, str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +104,11 @@ class _Pending:
 
 @dataclass(slots=True)
 class _Edge:
-    """One edge of the kernel: the totals that have been taken, and what waits to be reported."""
+    """One edge of the kernel: totals taken so far, the far end after translation, and what waits to be reported."""
 
     facts: _Facts
     taken: list[int] = field(default_factory=lambda: [0] * len(_SUMS))
+    far: Address | None = None
     names: _Names | None = None
     pending: _Pending | None = None
 
@@ -131,7 +133,8 @@ class ConnectionTracker:
         self._only_kubernetes = only_kubernetes
         self._statistics = TrackerStatistics()
         self._edges: dict[int, _Edge] = {}
-        self._ends: dict[tuple[int, str, int], int] = {}
+        self._servers: dict[_EndKey, _Facts] = {}
+        self._clients: set[tuple[_EndKey, str]] = set()
         self._looked_ns = 0
         self._buckets = _BucketGrowth()
 
@@ -143,20 +146,21 @@ class ConnectionTracker:
         """Take a reading; `wall_offset_ns` turns the kernel's clock into Unix ns, `now_ns` is Unix ns."""
         grown = self._buckets.advance(state.buckets, state.bucket_counts)
         elapsed_ms = (now_ns - self._looked_ns) // 1_000_000 if self._looked_ns else 0
-        self._ends = {}
+        self._servers, self._clients = {}, set()
         for number, look in _looks(state, wall_offset_ns, now_ns):
-            self._ends[_end(look.facts.netns, look.facts.local)] = number
             edge = self._edges.get(number)
             if edge is None:
                 edge = self._edges[number] = _Edge(look.facts)
             edge.facts = look.facts
+            self._remember_ends(edge)
             self._take(edge, look, grown.get(number), elapsed_ms=elapsed_ms, now_ns=now_ns)
         self._looked_ns = now_ns
 
     def flush(self, *, now_ns: int) -> list[ConnectionWindow]:
         """Every edge on which something happened, and the quiet ones whose window is over."""
         windows: dict[tuple[int, ConnectionKey], ConnectionWindow] = {}
-        for edge in self._edges.values():
+        # Clients first: a server's view is left out where the client's is known.
+        for edge in sorted(self._edges.values(), key=lambda edge: edge.facts.role):
             pending = edge.pending
             if pending is None or not _is_due(pending, now_ns):
                 continue
@@ -202,24 +206,27 @@ class ConnectionTracker:
     def _names_of(self, edge: _Edge, *, now_ns: int, is_last_try: bool) -> _Names | None:
         if edge.names is not None and now_ns - edge.names.made_ns < _NAMED_FOR_NS:
             return edge.names
-        made = self._make_names(edge.facts, now_ns=now_ns, is_last_try=is_last_try)
+        edge.far = self._far_address(edge.facts)
+        self._remember_ends(edge)
+        made = self._make_names(edge.facts, edge.far, now_ns=now_ns, is_last_try=is_last_try)
         if made is not None:
             edge.names = made
         return made
 
-    def _make_names(self, facts: _Facts, *, now_ns: int, is_last_try: bool) -> _Names | None:
+    def _make_names(self, facts: _Facts, far_address: Address, *, now_ns: int, is_last_try: bool) -> _Names | None:
         is_client = facts.role is Role.CLIENT
-        far_address = self._far_address(facts)
-        far = self._entities.remote(far_address, at_ns=now_ns)
-        if far is None and not is_last_try:
+        far, near = self._entities.remote(far_address, at_ns=now_ns), self._near(facts, now_ns)
+        if (far is None or near is None) and not is_last_try:
             return None
+        near = near or Entity(EntityKind.PROCESS, facts.command or "unknown")
         far = far or Entity(EntityKind.EXTERNAL, far_address.ip)
-        if far.kind in _HOST_KINDS and (other := self._other_end(facts, far_address)):
-            if not is_client:
-                return _Names(None, now_ns)
-            far = self._near(other, now_ns)
+        if far.kind in _HOST_KINDS and is_client:
+            server = self._servers.get(_end(facts.netns, far_address))
+            far = (self._near(server, now_ns) if server else None) or far
+        elif far.kind in _HOST_KINDS and (_end(facts.netns, facts.local), far_address.ip) in self._clients:
+            return _Names(None, now_ns)
         service = self._entities.service_of(facts.remote) if is_client else ""
-        near = replace(self._near(facts, now_ns), ip=facts.local.ip)
+        near = replace(near, ip=facts.local.ip)
         far = replace(far, ip=far_address.ip, service=service or far.service)
         if self._only_kubernetes and not (_is_kubernetes(near) or _is_kubernetes(far)):
             self._statistics = replace(self._statistics, out_of_scope=self._statistics.out_of_scope + 1)
@@ -233,14 +240,48 @@ class ConnectionTracker:
             return self._entities.translate(facts.local, facts.remote) or facts.remote
         return self._entities.origin(facts.remote, facts.local) or facts.remote
 
-    def _near(self, facts: _Facts, now_ns: int) -> Entity:
+    def _near(self, facts: _Facts, now_ns: int) -> Entity | None:
         return self._entities.local(facts.cgroup_id, facts.pid, facts.command, at_ns=now_ns)
 
-    def _other_end(self, facts: _Facts, far: Address) -> _Facts | None:
-        """The edge of this host that is seen from the far end."""
-        number = self._ends.get(_end(facts.netns, far))
-        edge = self._edges.get(number) if number is not None else None
-        return edge.facts if edge is not None and edge.facts.role is not facts.role else None
+    def _remember_ends(self, edge: _Edge) -> None:
+        """Servers of this host by their address; clients by the server's address and their own."""
+        facts = edge.facts
+        if facts.role is Role.SERVER:
+            self._servers[_end(facts.netns, facts.local)] = facts
+            return
+        for server in {facts.remote, edge.far or facts.remote}:
+            self._clients.add((_end(facts.netns, server), facts.local.ip))
+
+
+class ListenerTracker:
+    """Follows the queues of listening sockets: windows of those that dropped something or let somebody wait."""
+
+    def __init__(self, entities: EntityLookup, *, only_kubernetes: bool = False) -> None:
+        """With `only_kubernetes`, only the ports of pods."""
+        self._entities = entities
+        self._only_kubernetes = only_kubernetes
+        self._dropped: dict[int, int] = {}
+
+    def advance(self, state: TcpState, *, now_ns: int) -> list[ListenerWindow]:
+        """One row per listening socket that has something to tell; to be called after each sweep."""
+        rows = state.listeners
+        before, self._dropped = (
+            self._dropped,
+            dict(zip(state.listener_keys.tolist(), rows["dropped"].tolist(), strict=True)),
+        )
+        windows = []
+        for key, row in zip(state.listener_keys.tolist(), rows, strict=True):
+            # What a socket dropped before we saw it first is no news.
+            dropped = (int(row["dropped"]) - before.get(key, int(row["dropped"]))) % (1 << 32)
+            if not dropped and not row["waiting"]:
+                continue
+            entity = self._entities.local(int(row["cgroup_id"]), int(row["pid"]), _command(row), at_ns=now_ns)
+            if entity is None or (self._only_kubernetes and not _is_kubernetes(entity)):
+                continue
+            start_s = now_ns // _WINDOW_NS * WINDOW_S
+            waiting, waiting_max = int(row["waiting"]), int(row["waiting_max"])
+            windows.append(ListenerWindow(start_s, entity, int(row["port"]), dropped, waiting, waiting_max))
+        return windows
 
 
 class _BucketGrowth:
@@ -281,7 +322,7 @@ def _is_kubernetes(entity: Entity) -> bool:
     return entity.kind not in _NOT_KUBERNETES
 
 
-def _end(netns: int, address: Address) -> tuple[int, str, int]:
+def _end(netns: int, address: Address) -> _EndKey:
     """Loopback addresses mean something only within their network namespace."""
     is_loopback = address.ip.startswith("127.") or address.ip == "::1"
     return (netns if is_loopback else 0, address.ip, address.port)
@@ -347,10 +388,14 @@ def _facts(key: typing.Any, latest: typing.Any) -> _Facts:  # noqa: ANN401 - row
         cgroup_id=int(key["cgroup_id"]),
         netns=int(key["netns"]),
         pid=int(latest["pid"]),
-        command=key["command"].tobytes().split(b"\0", 1)[0].decode("utf-8", "replace"),
+        command=_command(key),
         local=Address.from_bytes(key["local_ip"].tobytes(), server_port if is_server else local_port),
         remote=Address.from_bytes(key["remote_ip"].tobytes(), remote_port if is_server else server_port),
     )
+
+
+def _command(row: typing.Any) -> str:  # noqa: ANN401 - a row of a structured array
+    return bytes(row["command"].tobytes()).split(b"\0", 1)[0].decode("utf-8", "replace")
 
 
 def _window_of(pending: _Pending, key: ConnectionKey) -> ConnectionWindow:
