@@ -333,46 +333,6 @@ void osmia_statistics_off(int descriptor)
 	close(descriptor);
 }
 
-static int try_object(struct bpf_object *object, const char **step)
-{
-	struct bpf_program *program;
-	struct bpf_link *link;
-	int error;
-
-	*step = "load it into the kernel";
-	error = bpf_object__load(object);
-	if (error)
-		return error;
-	bpf_object__for_each_program(program, object)
-	{
-		*step = bpf_program__name(program);
-		if (!bpf_program__autoload(program))
-			continue;
-		link = bpf_program__attach(program);
-		if (!link)
-			return -errno;
-		bpf_link__destroy(link);
-	}
-	return 0;
-}
-
-int osmia_try_object(const char *path, char *error, size_t error_size)
-{
-	const char *step = "open the BPF object";
-	struct bpf_object *object;
-	int code;
-
-	libbpf_length = 0;
-	libbpf_words[0] = 0;
-	libbpf_set_print(keep_words);
-	object = bpf_object__open_file(path, NULL);
-	code = object ? try_object(object, &step) : -errno;
-	if (code)
-		snprintf(error, error_size, "%s: %s\n%s", step, strerror(-code), libbpf_words);
-	bpf_object__close(object);
-	return code;
-}
-
 int osmia_probe_map_type(int type)
 {
 	return libbpf_probe_bpf_map_type(type, NULL);

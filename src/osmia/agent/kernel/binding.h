@@ -70,10 +70,6 @@ int osmia_capture_run_time(struct osmia_capture *capture, struct osmia_run_time 
 int osmia_statistics_on(void);
 void osmia_statistics_off(int descriptor);
 
-/* Load an object as it stands, attach each of its programs, take everything back. 0, or a negative
- * errno and `error` as above. */
-int osmia_try_object(const char *path, char *error, size_t error_size);
-
 /* 1 if the kernel gives maps of this type, 0 if not, negative errno if that cannot be told. */
 int osmia_probe_map_type(int type);
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from osmia.agent.events import BUCKET, EDGE, EVENT, LEDGER_FIELDS, Feature, Unseen
+from osmia.agent.kernel.refusal import why_refused
 from osmia.model.errors import CaptureUnavailableError
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ __all__ = ["Capture", "CaptureOptions", "Control", "EdgeTotals", "RunTime", "bin
 
 _MACHINES = {"x86_64": "x86", "aarch64": "arm64"}
 _DRAIN_EVENTS = 4096
-_WORDS_MAX = 300
 
 
 _JIFFIES_PER_S = (100, 250, 300, 1000)
@@ -145,10 +145,10 @@ class Capture:
         path = str(object_path("requests")).encode()
         self._handle: Any = self._lib.osmia_capture_open(path, given, self._asked(), words, 4096)
         if not self._handle:
-            message = " ".join(self._ffi.string(words).decode(errors="replace").split())[:_WORDS_MAX]
+            reason = why_refused(self._ffi.string(words).decode(errors="replace"))
             raise CaptureUnavailableError(
-                f"the kernel refused the capture programs: {message}",
-                remedy="run as root (or with CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE); `osmia agent check` tells more",
+                f"the kernel refused the capture programs: {reason}",
+                remedy="run as root, or grant CAP_BPF and CAP_PERFMON; `osmia agent check` tells which is missing",
             )
         self._options = options
         self._slots = np.zeros(_DRAIN_EVENTS, dtype=EVENT)

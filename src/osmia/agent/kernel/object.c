@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE /* vasprintf */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -25,17 +26,26 @@ struct osmia_object {
 static char words[4096];
 static size_t word_length;
 
+/* The verifier tells its reason at the end of what may be a megabyte. */
+#define WORDS_TAIL 600
+
 static int keep_words(enum libbpf_print_level level, const char *format, va_list arguments)
 {
 	size_t room = sizeof(words) - word_length;
-	int written;
+	char *said;
+	int length;
 
 	if (level != LIBBPF_WARN || room < 2)
 		return 0;
-	written = vsnprintf(words + word_length, room, format, arguments);
-	if (written > 0)
-		word_length += (size_t)written < room ? (size_t)written : room - 1;
-	return written;
+	length = vasprintf(&said, format, arguments);
+	if (length < 0)
+		return 0;
+	word_length += snprintf(words + word_length, room, "%s",
+				length > WORDS_TAIL ? said + length - WORDS_TAIL : said);
+	if (word_length >= sizeof(words))
+		word_length = sizeof(words) - 1;
+	free(said);
+	return length;
 }
 
 static int size_maps(struct bpf_object *bpf, const struct osmia_map_size *sizes, uint32_t count)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from osmia.agent.kernel.capture import binding, object_path
+from osmia.agent.kernel.refusal import why_refused
 from osmia.agent.tcp_state import LISTENER, TCP_BUCKET, TCP_EDGE, TCP_LEDGER_FIELDS, TCP_SOCKET, TcpState
 from osmia.model.errors import CaptureUnavailableError
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["TcpCapture", "TcpOptions"]
 
-_WORDS_MAX = 300
 _SWEEP = "sweep"
 
 _MAPS = {
@@ -122,10 +122,10 @@ class TcpCapture:
             path, self._options.ignored_pid, without.encode(), given, len(sizes), words, 4096
         )
         if not handle:
-            message = " ".join(self._ffi.string(words).decode(errors="replace").split())[:_WORDS_MAX]
+            reason = why_refused(self._ffi.string(words).decode(errors="replace"))
             raise CaptureUnavailableError(
-                f"the kernel refused the TCP programs: {message}",
-                remedy="requests are seen all the same; `osmia agent check` tells what is missing",
+                f"the kernel refused the TCP programs: {reason}",
+                remedy="as for capture; requests are seen all the same",
             )
         return handle
 
