@@ -225,6 +225,38 @@ CASES = {
             (5, 7),
         ),
     ),
+    "many prepared before one Sync": case(
+        [
+            ask(
+                parse("SELECT 1", "a") + DESCRIBE_STATEMENT + parse("DELETE FROM t", "b") + DESCRIBE_STATEMENT + SYNC, 1
+            ),
+            reply((PARSED + PARAMETERS + NO_DATA) * 2 + IDLE, 2),
+            ask((bind("a") + EXECUTE + bind("b") + EXECUTE) + SYNC, 3),
+            reply(BOUND + tag("SELECT 1") + BOUND + tag("DELETE 2") + IDLE, 4),
+        ],
+        ("SELECT ?", "ok", parse("SELECT 1", "a") + DESCRIBE_STATEMENT, PARSED + PARAMETERS + NO_DATA, (1, 2)),
+        (
+            "DELETE FROM t",
+            "ok",
+            parse("DELETE FROM t", "b") + DESCRIBE_STATEMENT + SYNC,
+            PARSED + PARAMETERS + NO_DATA + IDLE,
+            (1, 2),
+        ),
+        ("SELECT ?", "ok 1", bind("a") + EXECUTE, BOUND + tag("SELECT 1"), (3, 4)),
+        ("DELETE FROM t", "ok 2", bind("b") + EXECUTE + SYNC, BOUND + tag("DELETE 2") + IDLE, (3, 4)),
+    ),
+    "prepared with a Flush, then something else": case(
+        [
+            ask(parse("SELECT 1", "a") + DESCRIBE_STATEMENT + FLUSH, 1),
+            reply(PARSED + PARAMETERS + NO_DATA, 2),
+            ask(query("COPY t FROM STDIN"), 3),
+            reply(COPY_IN, 4),
+            ask(DONE, 5),
+            reply(tag("COPY 0") + IDLE, 6),
+        ],
+        ("SELECT ?", "ok", parse("SELECT 1", "a") + DESCRIBE_STATEMENT + FLUSH, PARSED + PARAMETERS + NO_DATA, (1, 2)),
+        ("COPY t FROM STDIN", "ok 0", query("COPY t FROM STDIN") + DONE, COPY_IN + tag("COPY 0") + IDLE, (3, 6)),
+    ),
     "portal fetched in parts": case(
         [
             ask(parse("SELECT 1") + bind() + EXECUTE + EXECUTE + CLOSE + SYNC, 1),

@@ -26,14 +26,8 @@ _END_OF_ERROR = re.compile(rb"\0R\w+\0\0$")
 _SQLSTATE = re.compile(rb"\0C([0-9A-Z]{5})\0")
 _TRANSACTION = {b"I": TransactionStatus.IDLE, b"T": TransactionStatus.OPEN, b"E": TransactionStatus.FAILED}
 _ENCRYPTION_ANSWERS = (b"S", b"N", b"G")
-_HALF_WAY = (
-    b"R",
-    b"G",
-    b"H",
-    b"W",
-    b"I",
-    b"s",
-)  # authentication, COPY, pipelines: the answer rightly stops without ReadyForQuery
+_HALF_WAY = (b"R", b"G", b"H", b"W", b"I", b"s")  # authentication, COPY, pipelines: rightly without ReadyForQuery
+_PREPARED = (b"1tT", b"1tn", b"1T", b"1n", b"1")  # likewise
 _OK = "ok"
 _ERROR = "error"
 
@@ -78,7 +72,8 @@ def _end(start: _Walk, head: bytes, tail: bytes) -> _Walk:
 def _status_without_error(start: _Walk, end: _Walk) -> str:
     if end.ready == b"E":
         return _ERROR  # only a failing command leaves the transaction failed
-    if end.ready or start.tag or end.tag or (end.kinds or start.kinds)[-1:] in _HALF_WAY:
+    kinds = end.kinds or start.kinds
+    if end.ready or start.tag or end.tag or kinds[-1:] in _HALF_WAY or kinds in _PREPARED:
         return _OK
     return UNKNOWN
 

@@ -6,18 +6,18 @@ The server answers in order, and the type of each answer tells what it answers; 
 - one executed statement: the Query, or the Execute with the Parse, Bind, Describe and Flush since the last one, and
   the Close and Sync right behind it. It ends with its ReadyForQuery if its Sync had come before its CommandComplete,
   else with its CommandComplete; so an open pipeline does not delay what is done. COPY data belongs to its statement.
-- what is prepared or described up to a Sync and not executed: PREPARE or DESCRIBE, as for any other connection. What a
-  Parse before a Flush prepared belongs to the statement that follows; that one then starts at its first message after
-  the answer, so that the time in between is not its own.
+- what is prepared or described and not executed before the next Parse, Query or Sync: PREPARE or DESCRIBE, as for any
+  other connection (if no Sync ended it, one is added to its `request`, so that it reads as such). What a Parse before a
+  Flush prepared and the next Bind runs belongs to that statement, which then starts at its first message after the
+  answer, so that the time in between is not its own.
 - start-up, a Sync or Close of its own: what `PostgresConnection` calls a session's and no request.
 
 After an error the server skips everything up to the next Sync. Those statements were never run and nobody answers
 them: they are no exchanges and their Parse prepares nothing; `StreamStatistics.aborted` counts them. The Sync belongs
 to the statement that failed, if it had come by then.
 
-An exchange carries the first 512 bytes of its messages: a statement that is prepared beyond (a driver that prepares
-many with one Sync) is known by name only. Of a response that is longer than its head, the tail begins with the
-message that ended the statement (of a long error, only that), then comes the ReadyForQuery.
+An exchange carries the first 512 bytes of its messages. Of a response that is longer than its head, the tail begins
+with the message that ended the statement (of a long error, only that); then comes the ReadyForQuery.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ __all__ = ["PostgresStream"]
 
 _MAX_STEPS = 4096
 _CANCEL_CODE = 80877102
+_SYNC_MESSAGE = b"S\0\0\0\4"
 _TLS = b"\x16\x03"
 _READY_MESSAGE = re.compile(rb"Z\x00\x00\x00\x05[ITE]")
 _COPY_OVER = re.compile(rb"(?:c\x00\x00\x00\x04|f\x00\x00[\x00-\xff]{2}[^\x00]*\x00)(S\x00\x00\x00\x04)?\Z")
@@ -83,6 +84,7 @@ _COUNTED = frozenset(b"CIsEV")
 _COPY_KINDS = frozenset(b"dcf")
 _READY_KINDS = frozenset((_SYNC, _QUERY, _FUNCTION, STARTUP))
 _RUN = frozenset((_QUERY, _EXECUTE, _FUNCTION))
+_BEGINNING = frozenset((_PARSE, _QUERY, _FUNCTION))
 _TRAILING = frozenset((_CLOSE, _FLUSH, _SYNC))
 _REQUESTS = frozenset((_QUERY, _PARSE, _BIND, _DESCRIBE, _EXECUTE, _FUNCTION))
 _COPYING = frozenset(b"GW")
@@ -94,8 +96,10 @@ class _Unit:
 
     __slots__ = (
         "end",
+        "is_bound",
         "is_closed",
         "is_done",
+        "is_parsed",
         "is_request",
         "is_run",
         "last_ns",
@@ -114,6 +118,8 @@ class _Unit:
         self.request = bytearray()
         self.request_bytes = 0
         self.steps = 0
+        self.is_parsed = False
+        self.is_bound = False
         self.is_request = False
         self.is_run = False
         self.is_closed = False
@@ -305,12 +311,24 @@ class PostgresStream:
             return _Unit(began_ns)
         if kind in _TRAILING and self._trailed is not None and not self._trailed.is_done:
             return self._trailed
+        self._close_prepared(kind)
         if self._open is None:
             self._open = _Unit(began_ns)
         elif self._open.response_bytes and not self._open.steps:
             self._open.start_ns = began_ns
         self._trailed = None
         return self._open
+
+    def _close_prepared(self, kind: int) -> None:
+        """What was parsed and not bound before the next statement was only prepared."""
+        unit = self._open
+        if unit is None or not unit.is_parsed or unit.is_bound or kind not in _BEGINNING:
+            return
+        if len(unit.request) + len(_SYNC_MESSAGE) <= MAX_REQUEST_BYTES:
+            unit.request += _SYNC_MESSAGE  # so that nobody takes it for run
+        unit.is_closed = True
+        self._open = None
+        self._settle(unit)
 
     def _asked(self, kind: int, unit: _Unit) -> None:
         """A message of the client is complete."""
@@ -324,6 +342,8 @@ class PostgresStream:
             return  # the server ignores a Sync among COPY data
         else:
             unit.is_request = unit.is_request or kind in _REQUESTS
+            unit.is_parsed = unit.is_parsed or kind == _PARSE
+            unit.is_bound = unit.is_bound or kind == _BIND
             if kind in _RUN:
                 unit.is_run = unit.is_closed = True
                 self._open = None
