@@ -15,6 +15,7 @@ type Body<Path extends keyof paths, Method extends keyof paths[Path]> = paths[Pa
 export type Cluster = Body<'/api/v1/clusters', 'get'>['items'][number];
 export type ClusterSetup = Body<'/api/v1/clusters/{cluster_id}', 'get'>;
 export type Quality = Body<'/api/v1/clusters/{cluster_id}/quality', 'get'>;
+export type AgentDetails = Body<'/api/v1/clusters/{cluster_id}/agents/{agent_id}', 'get'>;
 export type ServiceMap = Body<'/api/v1/clusters/{cluster_id}/map', 'get'>;
 export type Series = Body<'/api/v1/clusters/{cluster_id}/edges/{edge_id}/series', 'get'>;
 export type Resource = Body<'/api/v1/clusters/{cluster_id}/resources/{resource_id}', 'get'>;
@@ -64,6 +65,9 @@ export const api = {
   deleteCluster: (id: string) => unwrap(client.DELETE('/api/v1/clusters/{cluster_id}', { params: { path: { cluster_id: id } } })),
 
   quality: (id: string, signal: AbortSignal) => unwrap(client.GET('/api/v1/clusters/{cluster_id}/quality', { params: { path: { cluster_id: id } }, signal })),
+
+  agent: (id: string, agent: string, range: TimeRange, signal: AbortSignal) =>
+    unwrap(client.GET('/api/v1/clusters/{cluster_id}/agents/{agent_id}', { params: { path: { cluster_id: id, agent_id: agent }, query: range }, signal })),
 
   map: (id: string, range: TimeRange, signal: AbortSignal) =>
     unwrap(client.GET('/api/v1/clusters/{cluster_id}/map', { params: { path: { cluster_id: id }, query: range }, signal })),

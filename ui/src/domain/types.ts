@@ -49,5 +49,34 @@ export interface ServiceMapData {
   edges: ServiceEdge[];
 }
 
+/** What an agent says of its own work in the last 15 minutes. */
+export interface AgentSummary {
+  id: string;
+  node: string;
+  version: string;
+  started_ms: number;
+  last_seen_ms: number;
+  lag_ms: number;
+  seen: number;
+  seen_rate: number | null;
+  event_rate: number | null;
+  exported: number;
+  /** Requests missing from counts, by cause. */
+  lost: Record<string, number>;
+  /** Requests that are counted, but missing from the list or poorer there, by cause. */
+  reduced: Record<string, number>;
+  sampled: number;
+  sample_every: number;
+  level: string;
+  cpu_cores: number | null;
+  bpf_cores: number | null;
+  rss_bytes: number;
+  queue_bytes: number;
+  spool_bytes: number;
+  export_error: string;
+  missing: string[];
+  unseen: Record<string, number>;
+}
+
 /** Is this peer outside everything the agents watch? */
 export const isExternal = (node: { kind: string }): boolean => node.kind === 'External';

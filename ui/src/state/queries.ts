@@ -36,6 +36,14 @@ export const clusterQuery = (cluster: string) =>
 export const qualityQuery = (cluster: string) =>
   queryOptions({ queryKey: ['clusters', cluster, 'quality'], queryFn: ({ signal }) => api.quality(cluster, signal), refetchInterval: STATUS_REFETCH_MS, refetchOnWindowFocus: true, enabled: cluster !== '' });
 
+export const agentQuery = (cluster: string, agent: string, range: TimeRange) =>
+  queryOptions({
+    queryKey: keyOf(cluster, range, 'agent', agent),
+    queryFn: ({ signal }) => api.agent(cluster, agent, range, signal),
+    refetchInterval: refetching(range),
+    placeholderData: (previous, query) => (query?.queryKey[4] === agent ? previous : undefined),
+  });
+
 export const mapQuery = (cluster: string, range: TimeRange) =>
   queryOptions({
     queryKey: keyOf(cluster, range, 'map'),

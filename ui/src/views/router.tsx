@@ -6,6 +6,7 @@ import { parseSearch, stringifySearch } from '@/state/address';
 import { clustersQuery } from '@/state/queries';
 import { lastCluster } from '@/state/remembered';
 import type { Query } from '@/domain/views';
+import { AgentsPage } from './agents/AgentsPage';
 import { AddClusterPage } from './clusters/AddClusterPage';
 import { ClustersPage } from './clusters/ClustersPage';
 import { SetupPage } from './clusters/SetupPage';
@@ -37,6 +38,7 @@ export function makeRouter(client: QueryClient) {
     createRoute({ getParentRoute: () => root, path: '/clusters/$clusterId/setup', component: SetupPage }),
     createRoute({ getParentRoute: () => root, path: '/clusters/$clusterId/map', component: MapPage }),
     createRoute({ getParentRoute: () => root, path: '/clusters/$clusterId/requests', component: RequestsPage }),
+    createRoute({ getParentRoute: () => root, path: '/clusters/$clusterId/agents', component: AgentsPage }),
     createRoute({ getParentRoute: () => root, path: '/clusters/$clusterId/resource', component: ResourcePage }),
   ]);
   return createRouter({ routeTree, parseSearch: (text) => parseSearch(text), stringifySearch: (search) => stringifySearch(search as Query), defaultPreload: false });

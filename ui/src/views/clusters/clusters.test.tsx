@@ -31,7 +31,7 @@ describe('clusters', () => {
         return Response.json({ ...cluster({ state: 'waiting', agents: 0, last_seen_ms: null }), name: (body as { name: string }).name, install: INSTALL }, { status: 201 });
       },
       'GET /api/v1/clusters/c1': () => ({ ...cluster(asked++ > 1 ? {} : { state: 'waiting', agents: 0, last_seen_ms: null }), install: INSTALL }),
-      'GET /api/v1/clusters/c1/quality': { agents: [], agents_connected: 0, agents_expected: null, lag_ms: null, lost: 0, is_exact: true, newest_ms: null },
+      'GET /api/v1/clusters/c1/quality': { agents: [], agents_connected: 0, agents_expected: null, lag_ms: null, lost: 0, reduced: 0, sampled: 0, is_exact: true, newest_ms: null },
     });
     await user.type(await screen.findByLabelText('Name'), 'shop');
     await user.click(screen.getByRole('button', { name: 'Save and show instructions' }));

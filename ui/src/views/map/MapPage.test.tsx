@@ -2,13 +2,12 @@ import { screen, waitFor, within } from '@testing-library/react';
 import userEvent from '@testing-library/user-event';
 import { describe, expect, it, vi } from 'vitest';
 import { MapRenderer } from '@/components/servicemap/renderer';
-import { CURRENCIES, POSTGRES, story, TESTSERVER } from '@/testing/data';
+import { agent, CURRENCIES, POSTGRES, story, TESTSERVER } from '@/testing/data';
 import { failing, FakeFeed, renderAt, type Answers } from '@/testing/render';
 
 const CLUSTER = { id: 'c1', name: 'demo', created_ms: 1, state: 'connected', agents: 1, last_seen_ms: 1 };
 const INSTALL = { server_url: 'http://s', monitoring_id: 'c1', key: 'k', helm: 'helm x', kubectl: 'kubectl x', host: 'sudo osmia agent run' };
-const QUALITY = { agents: [], agents_connected: 1, agents_expected: 1, lag_ms: 800, lost: 0, is_exact: true, newest_ms: 1 };
-const AGENT = { id: 'a1', node: 'node-1', version: '1', last_seen_ms: 1, lag_ms: 1, seen: 1, exported: 1, lost: {}, cpu_cores: null, rss_bytes: 1 };
+const QUALITY = { agents: [], agents_connected: 1, agents_expected: 1, lag_ms: 800, lost: 0, reduced: 0, sampled: 0, is_exact: true, newest_ms: 1 };
 const EMPTY_SERIES = { step_ms: 1000, times_ms: [], rate: [], error_rate: [], p50_ns: [], p95_ns: [], p99_ns: [], request_bytes_rate: [], response_bytes_rate: [] };
 
 const resource = (id: string) => ({
@@ -178,10 +177,10 @@ describe('when there is nothing to draw', () => {
 
 describe('the frame', () => {
   it('turns amber and says why when the data is not clean', async () => {
-    renderAt('/clusters/c1/map', answers({ 'GET /api/v1/clusters/c1/quality': { ...QUALITY, agents: [{ ...AGENT, lost: { ring_full: 100, map_full: 20 } }], lost: 120, is_exact: false } }));
-    const strip = await screen.findByRole('button', { name: 'Events were lost. Show each agent' });
-    expect(strip.textContent).toBe('1 of 1 agentlag 800 msevents lost 120 (ring full and 1 more)counts not exact');
-    expect(within(strip).getByTitle('Lost in the last 15 minutes: 100 ring full, 20 map full')).toBeTruthy();
+    renderAt('/clusters/c1/map', answers({ 'GET /api/v1/clusters/c1/quality': { ...QUALITY, agents: [agent({ lost: { queue_full: 100, edges_full: 20 } })], lost: 120, is_exact: false } }));
+    const strip = await screen.findByRole('button', { name: 'Requests were lost. Show each agent' });
+    expect(strip.textContent).toBe('1 of 1 agentlag 800 mslost 120 (queue full and 1 more)counts not exact');
+    expect(within(strip).getByTitle('Lost in the last 15 minutes: 100 queue full, 20 edges full')).toBeTruthy();
     expect(screen.getByRole('contentinfo', { name: 'Quality of the data' }).hasAttribute('data-problem')).toBe(true);
   });
 
@@ -207,6 +206,6 @@ describe('the frame', () => {
   it('has only links that lead somewhere', async () => {
     renderAt('/clusters/c1/map', answers());
     const rail = await screen.findByRole('navigation', { name: 'Pages' });
-    expect(within(rail).getAllByRole('link').map((link) => link.getAttribute('href'))).toEqual(['/', '/clusters/c1/map', '/clusters/c1/requests', '/clusters']);
+    expect(within(rail).getAllByRole('link').map((link) => link.getAttribute('href'))).toEqual(['/', '/clusters/c1/map', '/clusters/c1/requests', '/clusters/c1/agents', '/clusters']);
   });
 });

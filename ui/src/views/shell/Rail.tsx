@@ -1,7 +1,7 @@
 /** The rail on the left: only what exists, as icons where the window is narrow. */
 
 import { Tooltip } from '@mantine/core';
-import { IconList, IconServer2, IconTopologyStar3 } from '@tabler/icons-react';
+import { IconHeartRateMonitor, IconList, IconServer2, IconTopologyStar3 } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import type { ComponentType } from 'react';
@@ -29,6 +29,7 @@ export function Rail() {
         </>
       )}
       <span className="rail-heading">Manage</span>
+      {cluster !== '' && <RailLink icon={IconHeartRateMonitor} label="Agents" to="/clusters/$clusterId/agents" cluster={cluster} search={range} />}
       <RailLink icon={IconServer2} label="Clusters" to="/clusters" cluster="" search={{}} />
       <span className="rail-space" />
       <SchemeToggle />
@@ -39,7 +40,7 @@ export function Rail() {
 interface RailLinkProps {
   icon: ComponentType<{ size?: number; stroke?: number }>;
   label: string;
-  to: '/clusters' | '/clusters/$clusterId/map' | '/clusters/$clusterId/requests';
+  to: '/clusters' | '/clusters/$clusterId/map' | '/clusters/$clusterId/requests' | '/clusters/$clusterId/agents';
   cluster: string;
   search: Partial<Record<string, string>>;
 }

@@ -2,10 +2,12 @@
 
 import { Popover, UnstyledButton } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
+import { Link } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
 import type { Quality } from '@/api/client';
 import { ApiError } from '@/api/errors';
-import { ago, compact, count, duration, memory, plural, significant } from '@/domain/format';
+import { causeName, cores, isReduced, levelName, samplingText } from '@/domain/agents';
+import { ago, compact, count, duration, memory, plural } from '@/domain/format';
 import { useClusterId } from '@/state/address';
 import { useIsAway } from '@/state/away';
 import { useNow } from '@/state/clock';
@@ -16,11 +18,12 @@ const LATE_MS = 15_000;
 
 const NO_AGENT = 'No agent is connected';
 const MISSING = 'Some agents are missing';
-const LOST = 'Events were lost';
+const LOST = 'Requests were lost';
+const REDUCED = 'Detail is reduced';
 const NOT_EXACT = 'Counts are not exact';
 const LATE = 'The data is late';
 /** What the facts in the strip say by themselves; it is not said a second time. */
-const SAID_BY_FACTS: ReadonlySet<string> = new Set([NO_AGENT, MISSING, LOST, NOT_EXACT, LATE]);
+const SAID_BY_FACTS: ReadonlySet<string> = new Set([NO_AGENT, MISSING, LOST, REDUCED, NOT_EXACT, LATE]);
 
 export function StatusStrip({ feed, isUnknown }: { feed: Feed; isUnknown: boolean }) {
   const named = useClusterId();
@@ -50,6 +53,7 @@ function problemOf(quality: Quality | undefined, { isAway, error, feed }: { isAw
   if (quality.agents_connected < quality.agents_expected) return MISSING;
   if (quality.lost > 0) return LOST;
   if (!quality.is_exact) return NOT_EXACT;
+  if (quality.agents.some(isReduced)) return REDUCED;
   return (quality.lag_ms ?? 0) > LATE_MS ? LATE : null;
 }
 
@@ -83,19 +87,42 @@ function Measures({ quality, dot, isAway }: { quality: Quality; dot: ReactNode; 
       </span>
       <span className={(lagMs ?? 0) > LATE_MS ? 'warn' : ''}>lag {duration(lagMs === null ? null : lagMs * 1e6)}</span>
       <Lost quality={quality} />
+      <Detail quality={quality} />
       <span className={quality.is_exact ? '' : 'warn'}>{quality.is_exact ? 'counts exact' : 'counts not exact'}</span>
     </>
   );
 }
 
-/** How many events were lost, and of what most of them. */
+/** What is counted but not listed: sampled on purpose, without room, or given up by the governor; silent where all is. */
+function Detail({ quality }: { quality: Quality }) {
+  const reduced = quality.agents.filter(isReduced);
+  const every = Math.max(0, ...quality.agents.map((agent) => agent.sample_every));
+  const causes = lostCauses(quality.agents.map((agent) => agent.reduced));
+  return (
+    <>
+      {quality.sampled > 0 && <span title={`${count(quality.sampled)} requests of the last 15 minutes are counted and not listed, on purpose`}>listed {every > 1 ? samplingText(every) : 'in part'}</span>}
+      {quality.reduced > 0 && (
+        <span title={`Counted, without detail, in the last 15 minutes: ${causes.map(causeText).join(', ')}`}>
+          without detail <b>{compact(quality.reduced)}</b>
+        </span>
+      )}
+      {reduced.length > 0 && (
+        <span className="warn" title={reduced.map((agent) => `${agent.node || agent.id}: ${levelName(agent.level)}`).join(', ')}>
+          {reduced.length === 1 && reduced[0] !== undefined ? levelName(reduced[0].level) : 'less detail'} on {plural(reduced.length, 'agent')}
+        </span>
+      )}
+    </>
+  );
+}
+
+/** How many requests are missing from counts, and of what most of them. */
 function Lost({ quality }: { quality: Quality }) {
   const causes = lostCauses(quality.agents.map((agent) => agent.lost));
   const [first] = causes;
   const more = causes.length > 1 ? ` and ${causes.length - 1} more` : '';
   return (
     <span className={quality.lost > 0 ? 'warn' : ''} title={causes.length === 0 ? undefined : `Lost in the last 15 minutes: ${causes.map(causeText).join(', ')}`}>
-      events lost <b>{compact(quality.lost)}</b>
+      lost <b>{compact(quality.lost)}</b>
       {quality.lost > 0 && first !== undefined && ` (${first[0]}${more})`}
     </span>
   );
@@ -103,8 +130,10 @@ function Lost({ quality }: { quality: Quality }) {
 
 function Agents({ quality }: { quality: Quality }) {
   const now = useNow();
+  const cluster = useClusterId();
   if (quality.agents.length === 0) return <span className="dim">No agent has reported yet.</span>;
   return (
+    <>
     <table className="plain-table">
       <thead>
         <tr>
@@ -123,12 +152,16 @@ function Agents({ quality }: { quality: Quality }) {
             <td className="num">{ago(agent.last_seen_ms, now)}</td>
             <td className="num">{compact(agent.seen)}</td>
             <td className="num">{lostText(agent.lost)}</td>
-            <td className="num">{agent.cpu_cores === null ? '—' : `${significant(agent.cpu_cores, 2)} cores`}</td>
+            <td className="num">{cores(agent.cpu_cores)}</td>
             <td className="num">{memory(agent.rss_bytes)}</td>
           </tr>
         ))}
       </tbody>
     </table>
+    <Link to="/clusters/$clusterId/agents" params={{ clusterId: cluster }} className="status-more">
+      All about the agents
+    </Link>
+    </>
   );
 }
 
@@ -144,7 +177,7 @@ const causeText = ([cause, events]: [cause: string, events: number]): string => 
 function lostCauses(agents: readonly Record<string, number>[]): [cause: string, events: number][] {
   const sums = new Map<string, number>();
   for (const [cause, events] of agents.flatMap((lost) => Object.entries(lost))) sums.set(cause, (sums.get(cause) ?? 0) + events);
-  return [...sums].filter(([, events]) => events > 0).sort(([, a], [, b]) => b - a).map(([cause, events]) => [cause.replaceAll('_', ' '), events]);
+  return [...sums].filter(([, events]) => events > 0).sort(([, a], [, b]) => b - a).map(([cause, events]) => [causeName(cause), events]);
 }
 
 function Refreshed({ at, feed }: { at: number; feed: Feed }) {

@@ -15,10 +15,14 @@ const PLACES: readonly [suffix: RegExp, name: string][] = [
   [/\/map$/, 'Service map'],
   [/\/requests$/, 'Requests'],
   [/\/resource$/, 'Resource'],
+  [/\/agents$/, 'Agents'],
   [/\/setup$/, 'Set up'],
   [/\/clusters\/new$/, 'Add a cluster'],
   [/\/clusters$/, 'Clusters'],
 ];
+
+/** Pages that stay when another cluster is chosen. */
+const SAME_PAGE = ['/clusters/$clusterId/requests', '/clusters/$clusterId/agents'] as const;
 
 /** An unknown cluster has no time to choose and nothing to find. */
 export function TopBar({ isUnknown }: { isUnknown: boolean }) {
@@ -73,7 +77,7 @@ function ClusterPicker({ cluster }: { cluster: string }) {
   const navigate = useNavigate();
   const { pathname } = useLocation();
   const name = data?.items.find((each) => each.id === cluster)?.name ?? cluster;
-  const page = pathname.endsWith('/requests') ? '/clusters/$clusterId/requests' : '/clusters/$clusterId/map';
+  const page = SAME_PAGE.find((each) => pathname.endsWith(each.slice(each.lastIndexOf('/')))) ?? '/clusters/$clusterId/map';
   return (
     <Menu position="bottom-start" shadow="md" returnFocus>
       <Menu.Target>
