@@ -17,7 +17,7 @@ from tests.lab.apiserver.world import deployment, pod
 
 pytestmark = pytest.mark.anyio
 _FAST = InformerTiming(first_pause_s=0.01, longest_pause_s=0.2, silence_grace_s=0.2)
-_PODS = Source("/api/v1/pods", Pod, page_size=3)
+_PODS = Source("/api/v1/pods", "Pod", Pod, page_size=3)
 
 
 @pytest.fixture
@@ -239,7 +239,7 @@ async def test_pauses_grow_until_data_comes(api: ApiServer, client: KubernetesCl
 
 async def test_only_the_selected_pods_are_held(api: ApiServer, client: KubernetesClient) -> None:
     """With a field selector a pod appears when it is scheduled here and stays away otherwise."""
-    source = Source("/api/v1/pods", Pod, "spec.nodeName=node-a")
+    source = Source("/api/v1/pods", "Pod", Pod, "spec.nodeName=node-a")
     async with _following(api, _Follower(client, source)) as follower:
         api.create("pods", pod("mine-1", node=""))
         api.create("pods", pod("other-1", node="node-b"))
@@ -254,7 +254,7 @@ async def test_metadata_is_enough_for_owners(api: ApiServer, client: KubernetesC
     owner = api.create("deployments", deployment())
     reference = {"kind": "Deployment", "name": "web", "uid": owner["metadata"]["uid"], "controller": True}
     api.create("replicasets", deployment() | {"metadata": {"name": "web-abc", "ownerReferences": [reference]}})
-    source = Source("/apis/apps/v1/replicasets", MetadataOnly, is_metadata_only=True)
+    source = Source("/apis/apps/v1/replicasets", "ReplicaSet", MetadataOnly, is_metadata_only=True)
     informer = Informer(client, source, lambda _old, _new: None, _FAST)
 
     async with anyio.create_task_group() as group:

@@ -20,8 +20,9 @@ from typing import Any
 
 import anyio
 
+from osmia.agent.entities.access import find_access
 from osmia.agent.entities.cgroups import CgroupIndex, Membership, find_mount, parse
-from osmia.agent.entities.client import KubernetesClient, find_access
+from osmia.agent.entities.client import KubernetesClient
 from osmia.agent.entities.cluster import Cluster
 from osmia.agent.entities.conntrack import Conntrack
 from osmia.agent.entities.hosts import local_addresses, node_namespace
@@ -323,21 +324,23 @@ class Entities:
         cluster, timing = self._cluster, self._timing
         own = f"spec.nodeName={self._node}" if self._options.watch == "node" else ""
         informers: dict[str, Informer[Any]] = {
-            "pods": Informer(client, Source("/api/v1/pods", Pod, own), cluster.pod_changed, timing),
-            "services": Informer(client, Source("/api/v1/services", Service), cluster.service_changed, timing),
-            "nodes": Informer(client, Source("/api/v1/nodes", Node), cluster.node_changed, timing),
+            "pods": Informer(client, Source("/api/v1/pods", "Pod", Pod, own), cluster.pod_changed, timing),
+            "services": Informer(
+                client, Source("/api/v1/services", "Service", Service), cluster.service_changed, timing
+            ),
+            "nodes": Informer(client, Source("/api/v1/nodes", "Node", Node), cluster.node_changed, timing),
             "endpointslices": Informer(
                 client,
-                Source("/apis/discovery.k8s.io/v1/endpointslices", EndpointSlice),
+                Source("/apis/discovery.k8s.io/v1/endpointslices", "EndpointSlice", EndpointSlice),
                 cluster.slice_changed,
                 timing,
             ),
         }
         for kind, path in (("ReplicaSet", "/apis/apps/v1/replicasets"), ("Job", "/apis/batch/v1/jobs")):
-            source = Source(path, MetadataOnly, is_metadata_only=True)
+            source = Source(path, kind, MetadataOnly, is_metadata_only=True)
             informers[kind] = Informer(client, source, cluster.owner_changed(kind), timing)
         for kind in ("Deployment", "StatefulSet", "DaemonSet"):
-            workloads = Source(f"/apis/apps/v1/{kind.lower()}s", Workload)
+            workloads = Source(f"/apis/apps/v1/{kind.lower()}s", kind, Workload)
             informers[kind] = Informer(client, workloads, cluster.workload_changed(kind), timing)
         return informers
 

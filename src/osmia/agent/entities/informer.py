@@ -7,7 +7,10 @@ What can go wrong and what is done:
 - 410, as HTTP code or as ERROR event in the stream: list again; whatever is gone meanwhile is reported as deleted,
   and an object with the name of an old one but another uid as deleted and added;
 - 410 while paging: list again without pages, because the parts of an inconsistent list do not add up;
-- 429 and 503 with Retry-After: wait as long as asked; 401: the client reads its token again.
+- 429 and 503 with Retry-After: wait as long as asked; 401: the client reads its token again;
+- more events than `events_per_s`: take them more slowly, the connection holds the server back (and if that drops us,
+  list again); more objects than `objects_max`: the rest is refused, counted, and named as a problem;
+- objects of another kind than asked for, or that cannot be read: as a broken connection.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ ADAPTED = "application/json;as=PartialObjectMetadata{list};g=meta.k8s.io;v=v1,ap
 """Accept header that asks for metadata only; `{list}` is "List" for lists and empty for watches."""
 
 _log = get_logger("entities.informer")
-_GONE_CODE = 410
+_GONE_CODE, _BAD_SERVER = 410, 502
 _DISCONNECTS = (aiohttp.ClientError, TimeoutError, OSError)
 
 T = TypeVar("T", bound=Object)
@@ -41,9 +44,10 @@ T = TypeVar("T", bound=Object)
 
 @dataclass(frozen=True, slots=True)
 class Source(Generic[T]):
-    """What to follow: the path of the resource, the struct to decode into, and a field selector."""
+    """What to follow: the path of the resource, its kind, the struct to decode into, and a field selector."""
 
     path: str
+    kind: str
     type: type[T]
     field_selector: str = ""
     is_metadata_only: bool = False
@@ -60,6 +64,8 @@ class InformerTiming:
     longest_pause_s: float = 30.0
     longest_asked_s: float = 120.0  # of Retry-After
     short_watch_s: float = 5.0  # a watch that ends earlier without data counts as a failure
+    events_per_s: float = 2_000.0  # of one watch; a pod takes 150 us
+    objects_max: int = 100_000
 
 
 class _BookmarkMetadata(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -73,6 +79,13 @@ class _Bookmark(msgspec.Struct, frozen=True, gc=False):
 _line_decoder = msgspec.json.Decoder(WatchLine)
 _status_decoder = msgspec.json.Decoder(Status)
 _bookmark_decoder = msgspec.json.Decoder(_Bookmark)
+
+
+class _KindOnly(msgspec.Struct, frozen=True, gc=False):
+    kind: str = ""
+
+
+_kind_decoder = msgspec.json.Decoder(_KindOnly)
 
 
 class _End(enum.Enum):
@@ -96,6 +109,26 @@ class _Backoff:
 
     def succeeded(self) -> None:
         self.failures = 0
+
+
+@dataclass(slots=True)
+class _Pace:
+    """Lets so many events a second through, and a second's worth at once."""
+
+    per_s: float
+    room: float = 0.0
+    since_s: float = field(default_factory=anyio.current_time)
+
+    async def step(self) -> None:
+        """One event; waits when they come too fast."""
+        self.room -= 1
+        if self.room > 0:
+            return
+        now_s = anyio.current_time()
+        self.room = min(self.room + (now_s - self.since_s) * self.per_s, self.per_s)
+        self.since_s = now_s
+        if self.room < 0:
+            await anyio.sleep(-self.room / self.per_s + 0.05)
 
 
 @dataclass(slots=True)
@@ -138,6 +171,12 @@ class Informer(Generic[T]):
             except msgspec.MsgspecError as exc:
                 self._note(f"an answer that is not understood: {exc}")
                 await anyio.sleep(backoff.failed())
+            except Exception as exc:  # noqa: BLE001 - around a whole task; logged and counted
+                # Whatever an object made of our own code must not end the agent; the copy begins anew.
+                _log.exception("following failed", path=self.source.path)
+                self._version = ""
+                self._note(f"{type(exc).__name__}: {exc}")
+                await anyio.sleep(backoff.failed())
 
     async def wait_synced(self) -> None:
         """Return once the first list is complete."""
@@ -171,9 +210,13 @@ class Informer(Generic[T]):
         while True:
             body = await self.client.get(self.source.path, query, accept=self._accept("List"))
             page = decoder.decode(body)
+            if page.kind and page.kind != f"{self._kind}List":
+                raise RefusedError(_BAD_SERVER, f"a {page.kind} in place of a {self._kind}List")
             found.update((obj.key, obj) for obj in page.items)
-            if not page.metadata.continue_:
+            if not page.metadata.continue_ or len(found) > self.timing.objects_max:
                 return found, page.metadata.resource_version
+            if query.get("continue") == page.metadata.continue_:
+                raise RefusedError(_BAD_SERVER, "a list whose pages do not end")
             query["continue"] = page.metadata.continue_
             self.counters["pages"] += 1
 
@@ -193,7 +236,9 @@ class Informer(Generic[T]):
             accept=self._accept(""),
             read_timeout_s=length_s + self.timing.silence_grace_s,
         )
+        pace = _Pace(self.timing.events_per_s)
         async for line in lines:
+            await pace.step()
             end = self._take(line)
             if end is _End.GONE:
                 self.counters["gone"] += 1
@@ -216,6 +261,10 @@ class Informer(Generic[T]):
             if event.type == "BOOKMARK":
                 self._version = _bookmark_decoder.decode(event.object).metadata.resource_version
                 return None
+            kind = _kind_decoder.decode(event.object).kind
+            if kind and kind != self._kind:
+                self.counters["garbage"] += 1
+                return _End.BROKEN
             obj = msgspec.json.decode(event.object, type=self.source.type)
         except msgspec.MsgspecError:
             self.counters["garbage"] += 1
@@ -238,9 +287,17 @@ class Informer(Generic[T]):
             self.counters["replaced"] += 1
             self.changed(old, None)
             old = None
+        if key not in self.objects and len(self.objects) >= self.timing.objects_max:
+            self.counters["refused"] += 1
+            self.problem = f"only the first {self.timing.objects_max} objects are held"
+            return
         self.objects[key] = new
         if old is None or old.metadata.resource_version != new.metadata.resource_version:
             self.changed(old, new)
+
+    @property
+    def _kind(self) -> str:
+        return "PartialObjectMetadata" if self.source.is_metadata_only else self.source.kind
 
     def _query(self) -> dict[str, str]:
         return {"fieldSelector": self.source.field_selector} if self.source.field_selector else {}

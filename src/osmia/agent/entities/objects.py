@@ -283,14 +283,17 @@ class Workload(Object, frozen=True):
     @property
     def desired(self) -> int:
         """Pods wanted (a DaemonSet counts nodes, the others say it or mean one)."""
-        if self.status.desired_number_scheduled:
-            return self.status.desired_number_scheduled
-        return 0 if self.spec.replicas is None else self.spec.replicas
+        return _count(self.status.desired_number_scheduled or self.spec.replicas or 0)
 
     @property
     def ready(self) -> int:
         """Pods ready."""
-        return self.status.ready_replicas or self.status.number_ready
+        return _count(self.status.ready_replicas or self.status.number_ready)
+
+
+def _count(number: int) -> int:
+    """A number of pods as the API defines it (int32, not negative), whatever was sent."""
+    return min(max(number, 0), (1 << 31) - 1)
 
 
 class _ListMetadata(_Slim, frozen=True):
@@ -306,6 +309,7 @@ class ListPage(msgspec.Struct, Generic[T], frozen=True):
 
     metadata: _ListMetadata
     items: list[T]
+    kind: str = ""
 
 
 class WatchLine(msgspec.Struct, frozen=True):
@@ -329,5 +333,8 @@ class Status(_Slim, frozen=True):
 
 
 def unix_ns(timestamp: str | None) -> int:
-    """An RFC 3339 timestamp as Unix ns; 0 for none."""
-    return int(dt.datetime.fromisoformat(timestamp).timestamp() * 1_000_000_000) if timestamp else 0
+    """An RFC 3339 timestamp as Unix ns; 0 for none, and for what is no time since 1970."""
+    try:
+        return max(0, int(dt.datetime.fromisoformat(timestamp).timestamp() * 1_000_000_000)) if timestamp else 0
+    except (ValueError, OverflowError):
+        return 0
