@@ -308,6 +308,8 @@ async def run_agent(config: AgentConfig) -> None:
         max_edges=config.max_edges,
     )
     key = IngestKey.read(config.key, config.key_file)
+    if config.heartbeat:
+        Path(config.heartbeat).unlink(missing_ok=True)  # one that an agent before us left says nothing about us
     timeout = aiohttp.ClientTimeout(total=_POST_TIMEOUT_S)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         with Attachment(options, control_for(LIMITS[Level.FULL])) as capture:
