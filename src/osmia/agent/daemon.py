@@ -10,6 +10,7 @@ flushes is bounded; windows are exact regardless.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import platform
@@ -309,7 +310,8 @@ async def run_agent(config: AgentConfig) -> None:
     )
     key = IngestKey.read(config.key, config.key_file)
     if config.heartbeat:
-        Path(config.heartbeat).unlink(missing_ok=True)  # one that an agent before us left says nothing about us
+        with contextlib.suppress(OSError):  # one that an agent before us left says nothing about us
+            Path(config.heartbeat).unlink(missing_ok=True)
     timeout = aiohttp.ClientTimeout(total=_POST_TIMEOUT_S)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         with Attachment(options, control_for(LIMITS[Level.FULL])) as capture:
