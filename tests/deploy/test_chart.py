@@ -67,6 +67,7 @@ def test_an_existing_secret_takes_the_place_of_id_and_key(render: Render) -> Non
 
     (container,) = pod_of(objects)["containers"]
     sources = {one["valueFrom"]["secretKeyRef"]["name"] for one in container["env"] if "secretKeyRef" in str(one)}
+    sources |= {one["secret"]["secretName"] for one in pod_of(objects)["volumes"] if "secret" in one}
     assert not [one for one in objects if one["kind"] == "Secret"]
     assert sources == {"mine"}
 
@@ -85,6 +86,15 @@ def test_sys_admin_is_granted_only_for_the_run_time_of_bpf_programs(render: Rend
     added = [pod_of(one)["containers"][0]["securityContext"]["capabilities"]["add"] for one in (without, with_it)]
     assert "SYS_ADMIN" not in added[0]
     assert added[1] == [*added[0], "SYS_ADMIN"]
+
+
+def test_the_spools_volume_grows_with_the_spool(render: Render) -> None:
+    """One value for both, with room for the file system's own."""
+    spec = pod_of(render("spoolMib=100"))
+
+    (container,) = spec["containers"]
+    assert {"name": "OSMIA_AGENT_SPOOL_MIB", "value": "100"} in container["env"]
+    assert {"sizeLimit": "164Mi"} in [one.get("emptyDir") for one in spec["volumes"]]
 
 
 def test_two_releases_share_no_cluster_wide_name(render: Render) -> None:

@@ -75,6 +75,26 @@ def test_every_variable_is_a_setting() -> None:
     assert {one["name"] for one in container()["env"]} <= known
 
 
+def test_the_spool_stays_below_the_limit_of_its_volume() -> None:
+    """Beyond it the pod would be evicted, and the spool with it."""
+    environment = {one["name"]: one.get("value") for one in container()["env"]}
+    mounts = {one["mountPath"]: one["name"] for one in container()["volumeMounts"]}
+    volumes = {one["name"]: one for one in pod_of(handed_out())["volumes"]}
+
+    limit = volumes[mounts[environment["OSMIA_AGENT_SPOOL_DIR"]]]["emptyDir"]["sizeLimit"]
+    assert float(environment["OSMIA_AGENT_SPOOL_MIB"]) < float(limit.removesuffix("Mi"))
+
+
+def test_the_key_is_a_file_that_nobody_else_reads() -> None:
+    """The key is in no variable; its file is readable by the agent's user alone, and is all of the Secret there."""
+    spec = pod_of(handed_out())
+    (volume,) = [one["secret"] for one in spec["volumes"] if "secret" in one]
+
+    assert "OSMIA_AGENT_KEY" not in {one["name"] for one in container()["env"]}
+    assert {"name": "OSMIA_AGENT_KEY_FILE", "value": "/etc/osmia/key"} in container()["env"]
+    assert volume == {"secretName": "osmia-agent", "defaultMode": 0o400, "items": [{"key": "key", "path": "key"}]}
+
+
 def test_what_the_node_lends_is_read_only() -> None:
     """The only directory of the node that the pod sees cannot be written; what it writes is bounded."""
     spec = pod_of(handed_out())

@@ -38,6 +38,13 @@ class Api:
         async with self._session.get(f"{self.url}/api/v1{path}", params=query) as response:
             return await _answer(response)
 
+    async def text(self, path: str) -> str:
+        """Answer of GET that is no JSON; raises as `get`."""
+        async with self._session.get(f"{self.url}/api/v1{path}") as response:
+            if response.status >= 400:  # noqa: PLR2004 - client and server errors
+                await _answer(response)
+            return await response.text()
+
     async def post(self, path: str, body: object) -> Any:  # noqa: ANN401 - JSON
         """Answer of POST with a JSON body; raises as `get`."""
         async with self._session.post(f"{self.url}/api/v1{path}", json=body) as response:

@@ -7,7 +7,6 @@ histogram's own error and a little for the clocks of busy processes; counts must
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -69,26 +68,25 @@ async def run_check(world: World, sabotage: Sabotage) -> list[Check]:
     Raises:
         LabError: the load did not run to its end.
     """
-    async with contextlib.AsyncExitStack() as stack:
-        agent = await world.start_agent(stack)
-        first_seen: dict[str, float] = {}
-        began_ms = int(agent.started_s * 1000) - 10_000
-        _create_load(world)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_watch_edges, world, began_ms, first_seen)
-            if sabotage == "agent":
-                await anyio.sleep(LOAD_S / 2)
-                agent.process.terminate()
-            load = await _finish_load(world)
-            tasks.cancel_scope.cancel()
-        if sabotage == "counts":
-            await _alter_counts(world)
-        served, statements = await _read_truth(world, since_s=load.first_s)
-        await _settle(world, began_ms, load)
-        answer = await world.api.get(f"/clusters/{world.cluster_id}/map", **_range(began_ms))
-        quality = await world.api.get(f"/clusters/{world.cluster_id}/quality")
-        endpoints = await _endpoints(world, began_ms)
-        during = await world.api.get(f"/clusters/{world.cluster_id}/map", **{"from": began_ms, "to": load.last_ms})
+    agent = await world.start_agent()
+    first_seen: dict[str, float] = {}
+    began_ms = int(agent.started_s * 1000) - 10_000
+    _create_load(world)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_watch_edges, world, began_ms, first_seen)
+        if sabotage == "agent":
+            await anyio.sleep(LOAD_S / 2)
+            agent.stop()
+        load = await _finish_load(world)
+        tasks.cancel_scope.cancel()
+    if sabotage == "counts":
+        await _alter_counts(world)
+    served, statements = await _read_truth(world, since_s=load.first_s)
+    await _settle(world, began_ms, load)
+    answer = await world.api.get(f"/clusters/{world.cluster_id}/map", **_range(began_ms))
+    quality = await world.api.get(f"/clusters/{world.cluster_id}/quality")
+    endpoints = await _endpoints(world, began_ms)
+    during = await world.api.get(f"/clusters/{world.cluster_id}/map", **{"from": began_ms, "to": load.last_ms})
     edges = {name: _find(answer["edges"], story) for name, story in _STORY.items()}
     since_start = {name: at - agent.started_s for name, at in first_seen.items()}
     return [

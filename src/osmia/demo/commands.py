@@ -20,6 +20,7 @@ from osmia.model.errors import CaptureUnavailableError, OsmiaError
 
 if typing.TYPE_CHECKING:
     from osmia.demo.check import Check
+    from osmia.demo.world import Agent, Server
 
 __all__ = ["demo"]
 
@@ -100,28 +101,31 @@ async def _show(given: dict[str, typing.Any]) -> int:
         running = await stack.enter_async_context(
             world(name=given["name"], listen=given["listen"], data=given["data"], manifest=sample_manifest(), say=_say)
         )
-        target = running.api.url
+        target = ""
         if given["record"]:
-            target = await stack.enter_async_context(recorder(target, given["record"]))
-        agent = await running.start_agent(stack, target)
+            host = str(running.lab.plan.host)
+            target = await stack.enter_async_context(recorder(running.api.url, given["record"], host=host))
+        agent = await running.start_agent(target)
         click.echo(f"\nOsmia is watching after {time.monotonic() - began:.0f} s:  {running.page}\n")
         _say(f"kubectl --kubeconfig {running.lab.kubeconfig} get pods -A")
         _say("Ctrl-C takes everything down")
         with anyio.move_on_after(given["duration_s"]):
-            await _fail_with_either(agent=agent.process, server=running.server.process)
+            await _fail_with_either(agent, running.server)
     return 0
 
 
-async def _fail_with_either(**processes: anyio.abc.Process) -> None:
-    """Wait for ever; raise when one of the processes ends by itself."""
+async def _fail_with_either(agent: Agent, server: Server) -> None:
+    """Wait for ever; raise when one of the two has ended by itself."""
 
-    async def watch(name: str, process: anyio.abc.Process) -> None:
-        code = await process.wait()
-        raise OsmiaError(f"the {name} ended by itself with code {code}")
+    async def watch_agent() -> None:
+        raise OsmiaError(f"the agent ended by itself with {await agent.wait_ended()}")
+
+    async def watch_server() -> None:
+        raise OsmiaError(f"the server ended by itself with code {await server.process.wait()}")
 
     async with anyio.create_task_group() as tasks:
-        for name, process in processes.items():
-            tasks.start_soon(watch, name, process)
+        tasks.start_soon(watch_agent)
+        tasks.start_soon(watch_server)
 
 
 async def _replay(given: dict[str, typing.Any], reason: str) -> int:

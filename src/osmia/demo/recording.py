@@ -53,8 +53,8 @@ class Tape(msgspec.Struct, array_like=True):
 
 
 @asynccontextmanager
-async def recorder(target: str, path: Path) -> AsyncIterator[str]:
-    """A proxy in front of a server that also writes every batch to a file; gives its address."""
+async def recorder(target: str, path: Path, *, host: str) -> AsyncIterator[str]:
+    """A proxy in front of a server, on `host`, that also writes every batch to a file; gives its address."""
     began = time.time()
     encoder = msgspec.msgpack.Encoder()
     async with aiohttp.ClientSession() as session:
@@ -76,10 +76,9 @@ async def recorder(target: str, path: Path) -> AsyncIterator[str]:
             application.router.add_post("/api/v1/ingest/{table}", pass_on)
             runner = web.AppRunner(application, auto_decompress=False)
             await runner.setup()
-            site = web.TCPSite(runner, "127.0.0.1", 0)
+            site = web.TCPSite(runner, host, 0)
             await site.start()
-            host, port = runner.addresses[0][:2]
-            yield f"http://{host}:{port}"
+            yield f"http://{host}:{runner.addresses[0][1]}"
             await runner.cleanup()
 
 
@@ -105,7 +104,7 @@ async def replay(  # noqa: PLR0913 - the command's own options
     """Start a server and play the packaged recording to it, over and over, until cancelled or the time is up."""
     notice = f"A recording, not this machine: {reason}"
     with scratch() as directory:
-        async with start_server(listen, data or directory / "store", directory, notice=notice) as server:
+        async with start_server([listen], data or directory / "store", directory, notice=notice) as server:
             cluster_id, key = await cluster_named(server.api, name)
             say(f"the recorded story is playing:  {server.api.url}/clusters/{cluster_id}/map")
             headers = wire.ingest_headers(cluster=cluster_id, key=key, agent="recording")

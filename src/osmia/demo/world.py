@@ -1,7 +1,8 @@
 """The world of the demo: a lab with the sample applications, a server, and an agent that watches the one for the other.
 
-Server and agent are the real programs in processes of their own; the lab runs in this process. Leaving the block takes
-everything down, files included.
+The server is the real program in a process of its own; the lab runs in this process; the agent is the DaemonSet of the
+manifest that the server hands out, applied by kubectl as its page says. Leaving the block takes everything down, files
+included.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from osmia.lab.config import LabConfig
 from osmia.model.errors import UnavailableError
 
 __all__ = [
-    "AgentProcess",
+    "Agent",
     "Say",
     "Server",
     "World",
@@ -49,26 +50,47 @@ _START_DEADLINE_S = 60.0
 _READY_DEADLINE_S = 120.0
 _END_DEADLINE_S = 10.0
 _LISTENING = "osmia server listening on "
-_CAPTURING = "capturing"
 _KUBECTL_DEADLINE_S = 60.0
+_LOOK_S = 0.05
 _SCRATCH = "osmia-demo-"
+_NAMESPACE = "osmia"
+_AGENT = "osmia-agent"
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server process and the client of its API."""
+    """A server process and the client of its API; `urls` are all its addresses, the client's first."""
 
     api: Api
     process: anyio.abc.Process
+    urls: tuple[str, ...]
 
 
-@dataclass
-class AgentProcess:
-    """The agent of the lab's node, which may be stopped on purpose."""
+@dataclass(frozen=True)
+class Agent:
+    """The agent's DaemonSet, whose one pod runs since `started_s`."""
 
-    process: anyio.abc.Process
-    log: Path
-    started_s: float = field(default_factory=time.time)
+    lab: Cluster
+    started_s: float
+
+    @property
+    def pod(self) -> dict[str, Any]:
+        """The pod as the API server has it."""
+        (found,) = self.lab.pods(_NAMESPACE, _AGENT)
+        return found
+
+    def stop(self) -> None:
+        """Delete the DaemonSet, and with it the pod."""
+        self.lab.api.delete("daemonsets", _NAMESPACE, _AGENT)
+
+    async def wait_ended(self) -> str:
+        """Wait until the agent has ended by itself, though it is started again; what the kubelet says about it."""
+        while True:
+            for pod in self.lab.pods(_NAMESPACE, _AGENT):
+                for status in pod["status"].get("containerStatuses", []):
+                    if ended := status["lastState"].get("terminated"):
+                        return f"code {ended['exitCode']}"
+            await anyio.sleep(_LOOK_S)
 
 
 @dataclass
@@ -80,7 +102,6 @@ class World:
     cluster_id: str
     key: str
     directory: Path
-    agent: AgentProcess | None = None
 
     @property
     def api(self) -> Api:
@@ -92,21 +113,22 @@ class World:
         """Address of the service map."""
         return f"{self.api.url}/clusters/{self.cluster_id}/map"
 
-    async def start_agent(self, stack: contextlib.AsyncExitStack, server_url: str = "") -> AgentProcess:
-        """Start the agent on the lab's node and wait until it captures; it ends with the stack.
+    async def start_agent(self, server_url: str = "") -> Agent:
+        """Apply the manifest that the server hands out, and wait until its pod captures.
 
         Raises:
-            UnavailableError: it ended, or did not come up in time.
+            LabError: it did not come up in time; says why.
         """
-        log = self.directory / "agent.log"
-        command = ["agent", "run", "--server", server_url or self.api.url]
-        command += ["--monitoring-id", self.cluster_id, "--key", self.key]
-        command += ["--node", self.lab.state.node, "--kubeconfig", str(self.lab.kubeconfig)]
-        command += ["--node-netns", str(self.lab.namespace_path), "--scope", "kubernetes"]
-        process = await stack.enter_async_context(child(command, log))
-        self.agent = AgentProcess(process, log)
-        await _wait_for_words(log, process, _CAPTURING)
-        return self.agent
+        reach = self.server.urls[-1]
+        async with Api.connect(reach) as api:
+            manifest = await api.text(f"/clusters/{self.cluster_id}/manifest.yaml")
+        await _apply(self.lab, manifest.replace(reach, server_url or reach), self.directory / "osmia-agent.yaml")
+        with anyio.fail_after(_START_DEADLINE_S):
+            while not any(self.lab.process_ids(pod) for pod in self.lab.pods(_NAMESPACE, _AGENT)):  # noqa: ASYNC110
+                await anyio.sleep(_LOOK_S)
+        agent = Agent(self.lab, time.time())
+        await self.lab.wait_ready(_START_DEADLINE_S)
+        return agent
 
 
 @asynccontextmanager
@@ -119,11 +141,13 @@ async def world(*, name: str, listen: str, data: Path | None, manifest: str, say
     """
     async with contextlib.AsyncExitStack() as stack:
         directory = stack.enter_context(scratch())
-        say("starting the server")
-        server = await stack.enter_async_context(start_server(listen, data or directory / "store", directory))
         say("bringing up a small Kubernetes")
         lab = await stack.enter_async_context(Cluster.up(LabConfig(name=name)))
-        await _apply(lab, manifest, directory)
+        await _apply(lab, manifest, directory / "sample_apps.yaml")
+        say("starting the server")
+        # The second address is the one that pods reach this machine by.
+        addresses = [listen, f"{lab.plan.host}:0"]
+        server = await stack.enter_async_context(start_server(addresses, data or directory / "store", directory))
         say("waiting for testserver, currencies and PostgreSQL to be ready")
         await lab.wait_ready(_READY_DEADLINE_S)
         cluster_id, key = await cluster_named(server.api, name)
@@ -153,18 +177,21 @@ async def cluster_named(api: Api, name: str) -> tuple[str, str]:
 
 
 @asynccontextmanager
-async def start_server(listen: str, data: Path, directory: Path, *, notice: str = "") -> AsyncIterator[Server]:
-    """A server process that answers; `notice` stands above its pages.
+async def start_server(
+    listen: Sequence[str], data: Path, directory: Path, *, notice: str = ""
+) -> AsyncIterator[Server]:
+    """A server process that answers on each address; `notice` stands above its pages.
 
     Raises:
         UnavailableError: it did not start.
     """
     log = directory / "server.log"
-    async with child(["server", "--listen", listen, "--data", str(data), "--notice", notice], log) as process:
-        line = await _wait_for_words(log, process, _LISTENING)
-        url = line.partition(_LISTENING)[2].strip()
-        async with Api.connect(url) as api:
-            yield Server(api, process)
+    where = [part for address in listen for part in ("--listen", address)]
+    async with child(["server", *where, "--data", str(data), "--notice", notice], log) as process:
+        lines = await _wait_for_words(log, process, _LISTENING, len(listen))
+        urls = tuple(line.partition(_LISTENING)[2].strip() for line in lines)
+        async with Api.connect(urls[0]) as api:
+            yield Server(api, process, urls)
 
 
 @asynccontextmanager
@@ -219,12 +246,11 @@ def sample_manifest(*, for_check: bool = False) -> str:
     return yaml.safe_dump_all(documents)
 
 
-async def _apply(lab: Cluster, manifest: str, directory: Path) -> None:
+async def _apply(lab: Cluster, manifest: str, path: Path) -> None:
     """By kubectl, as a person would; by ourselves where there is none."""
     if shutil.which("kubectl") is None:
         lab.apply(manifest)
         return
-    path = directory / "sample_apps.yaml"
     await anyio.Path(path).write_text(manifest, encoding="utf-8")
     command = ["kubectl", "--kubeconfig", str(lab.kubeconfig), "apply", "-f", str(path)]
     with anyio.fail_after(_KUBECTL_DEADLINE_S):
@@ -233,8 +259,8 @@ async def _apply(lab: Cluster, manifest: str, directory: Path) -> None:
         raise UnavailableError(f"kubectl apply failed: {result.stderr.decode(errors='replace').strip()}")
 
 
-async def _wait_for_words(log: Path, process: anyio.abc.Process, words: str) -> str:
-    """The first line of a process's log that holds `words`.
+async def _wait_for_words(log: Path, process: anyio.abc.Process, words: str, count: int) -> list[str]:
+    """The first lines of a process's log that hold `words`.
 
     Raises:
         UnavailableError: the process ended, or said nothing of the kind in time.
@@ -242,9 +268,9 @@ async def _wait_for_words(log: Path, process: anyio.abc.Process, words: str) -> 
     with anyio.move_on_after(_START_DEADLINE_S):
         while process.returncode is None:
             text = await anyio.Path(log).read_text(encoding="utf-8", errors="replace")
-            found = next((line for line in text.splitlines() if words in line), None)
-            if found is not None:
-                return found
-            await anyio.sleep(0.05)
+            found = [line for line in text.splitlines(keepends=True) if words in line and line.endswith("\n")]
+            if len(found) >= count:
+                return found[:count]
+            await anyio.sleep(_LOOK_S)
     text = await anyio.Path(log).read_text(encoding="utf-8", errors="replace")
     raise UnavailableError(f"{log.stem} did not start: {' | '.join(text.strip().splitlines()[-5:])}")

@@ -59,6 +59,8 @@ class Accounts:
         self._api = api
         self._now = now
         self._key = secrets.token_bytes(32)
+        self.granted: dict[str, set[tuple[str, str, str]]] = {}
+        """What each user was let do: verb, group and resource; bounded by the roles there are."""
 
     def issue(self, namespace: str, account: str, *, life_s: float, pod: Object | None = None) -> str:
         """A token for an account, bound to a pod if one is given: it ends with the pod.
@@ -96,7 +98,7 @@ class Accounts:
         return any(_covers(rule, action) for rule in self._rules(user, action.namespace))
 
     def require(self, user: User, action: Action) -> None:
-        """Refuse what the user may not do.
+        """Let the user do something, and note it, or refuse.
 
         Raises:
             ApiError: 403 in the words of a real API server.
@@ -106,6 +108,7 @@ class Accounts:
             problem = f'{full_name} is forbidden: User "{user.name}" cannot {action}'
             details = {"group": action.group, "kind": action.resource, "name": action.name}
             raise ApiError(403, "Forbidden", problem, details=details)
+        self.granted.setdefault(user.name, set()).add((action.verb, action.group, action.resource))
 
     def _is_there(self, namespace: str, account: str, pod: Object | None) -> bool:
         try:

@@ -23,6 +23,7 @@ __all__ = ["NodeFacts", "PodPlace", "container_spec", "quality_of", "resolver_fi
 
 Object = dict[str, Any]
 
+_FILE_MODE = 0o644
 _READ_ONLY = {"secret", "configMap", "projected", "downwardAPI"}
 _REFERENCE = re.compile(r"\$(\$|\(([A-Za-z_][A-Za-z0-9_.]*)\))")
 _LABEL_FIELD = re.compile(r"metadata\.(labels|annotations)\['(.+)'\]")
@@ -263,7 +264,10 @@ class _Resolver:
 
     def _files_of(self, volume: Object, resource: str, source: Object, name: str) -> Path:
         content = self._content(resource, {"name": name, "optional": source.get("optional", False)})
-        return _write_files(self._place.home / "volumes" / volume["name"], _chosen(content, source))
+        directory = _write_files(self._place.home / "volumes" / volume["name"], _chosen(content, source))
+        for name in _chosen(content, source):
+            (directory / name).chmod(source.get("defaultMode", _FILE_MODE))
+        return directory
 
 
 def _chosen(content: dict[str, bytes], source: Object) -> dict[str, bytes]:
