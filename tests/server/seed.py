@@ -18,7 +18,7 @@ from osmia.model.wire import CONTENT_ENCODING, CONTENT_TYPE, Table
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.server.rows import Row, body
+from tests.server.rows import Row, body, ledger_row
 from tests.server.story import Story, demo_story
 
 _NS = 10**9
@@ -70,19 +70,27 @@ class Seeder:
         return added
 
     def _ledger(self, agent: str, now_ns: int) -> Row:
-        return {
-            "time_ns": now_ns,
-            "node": agent.removeprefix("seed-"),
-            "version": "seed",
-            "started_ns": self._started_ns,
-            "seen": self._exported,
-            "exported": self._exported,
-            "lost_causes": ["ring_full"],
-            "lost_counts": [0],
-            "lag_ns": 1_200_000_000,
-            "cpu_ns": (now_ns - self._started_ns) // 40 if now_ns > self._started_ns else 0,
-            "rss_bytes": 96 << 20,
-        }
+        is_second = agent == _AGENTS[1]
+        alive_ns = max(0, now_ns - self._started_ns)
+        return ledger_row(
+            time_ns=now_ns,
+            node=agent.removeprefix("seed-"),
+            version="seed",
+            started_ns=self._started_ns,
+            seen=self._exported,
+            exported=self._exported,
+            events=self._exported,
+            sample_every=1,
+            lag_ns=1_200_000_000,
+            cpu_ns=alive_ns // 40,
+            rss_bytes=96 << 20,
+            bpf_ns=alive_ns // 90,
+            bpf_programs=["on_receive", "on_send"],
+            bpf_program_ns=[alive_ns // 150, alive_ns // 225],
+            features=["capture", "tcp", "conntrack", "kubernetes"],
+            feature_states=["on", "on", "off" if is_second else "on", "on"],
+            feature_reasons=["", "", "CAP_NET_ADMIN is missing" if is_second else "", ""],
+        )
 
     def _post(self, table: Table, rows: Sequence[Row], agent: str) -> None:
         self._sequence += 1
