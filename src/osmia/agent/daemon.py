@@ -309,14 +309,19 @@ async def run_agent(config: AgentConfig) -> None:
         max_edges=config.max_edges,
     )
     key = IngestKey.read(config.key, config.key_file)
-    if config.heartbeat:
-        with contextlib.suppress(OSError):  # one that an agent before us left says nothing about us
-            Path(config.heartbeat).unlink(missing_ok=True)
+    _stop_beating(config)
     timeout = aiohttp.ClientTimeout(total=_POST_TIMEOUT_S)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         with Attachment(options, control_for(LIMITS[Level.FULL])) as capture:
             entities = Entities(_entity_options(config))
             await _run(_Agent(config, capture, entities, _exporter(session, config, key)))
+
+
+def _stop_beating(config: AgentConfig) -> None:
+    """The heartbeat that an agent before us left says nothing about us."""
+    if config.heartbeat:
+        with contextlib.suppress(OSError):
+            Path(config.heartbeat).unlink(missing_ok=True)
 
 
 def _exporter(session: aiohttp.ClientSession, config: AgentConfig, key: IngestKey) -> Exporter:
