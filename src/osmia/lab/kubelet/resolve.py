@@ -265,8 +265,8 @@ class _Resolver:
     def _files_of(self, volume: Object, resource: str, source: Object, name: str) -> Path:
         content = self._content(resource, {"name": name, "optional": source.get("optional", False)})
         directory = _write_files(self._place.home / "volumes" / volume["name"], _chosen(content, source))
-        for name in _chosen(content, source):
-            (directory / name).chmod(source.get("defaultMode", _FILE_MODE))
+        for file in _chosen(content, source):
+            (directory / file).chmod(source.get("defaultMode", _FILE_MODE))
         return directory
 
 
