@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -98,8 +98,10 @@ class KubernetesClient:
 
     async def lines(
         self, path: str, query: Mapping[str, str], *, accept: str = "application/json", read_timeout_s: float
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """The lines of a watch as they come, until the server ends it; a cut last line comes as it is.
+
+        Close it (`contextlib.aclosing`), so that its connection is closed too.
 
         Raises:
             as `get`; TimeoutError also when nothing came for `read_timeout_s`.

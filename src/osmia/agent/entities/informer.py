@@ -19,6 +19,7 @@ import enum
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -237,15 +238,16 @@ class Informer(Generic[T]):
             read_timeout_s=length_s + self.timing.silence_grace_s,
         )
         pace = _Pace(self.timing.events_per_s)
-        async for line in lines:
-            await pace.step()
-            end = self._take(line)
-            if end is _End.GONE:
-                self.counters["gone"] += 1
-                self._version = ""
-            if end is not None:
-                raise RefusedError(_GONE_CODE if end is _End.GONE else 500, f"the watch ended: {end.value}")
-            backoff.succeeded()
+        async with aclosing(lines):
+            async for line in lines:
+                await pace.step()
+                end = self._take(line)
+                if end is _End.GONE:
+                    self.counters["gone"] += 1
+                    self._version = ""
+                if end is not None:
+                    raise RefusedError(_GONE_CODE if end is _End.GONE else 500, f"the watch ended: {end.value}")
+                backoff.succeeded()
         self.counters["watches"] += 1
         if anyio.current_time() - started < self.timing.short_watch_s:
             await anyio.sleep(backoff.failed())
