@@ -42,13 +42,14 @@ class Framing:
     `header` is the header section so far; `is_compacted` says that it was too long to be kept whole.
     """
 
-    __slots__ = ("_left", "_line", "_part", "header", "is_compacted")
+    __slots__ = ("_broken", "_left", "_line", "_part", "header", "is_compacted")
 
     def __init__(self) -> None:
         self.header = bytearray()
         self._part = _Part.HEADER
         self._left = 0
         self._line = bytearray()
+        self._broken = _Part.LOST  # what a malformed body is taken for
         self.is_compacted = False
 
     @property
@@ -85,12 +86,16 @@ class Framing:
         self._part = _Part.OVER
 
     def begin_body(self, *, is_response: bool) -> None:
-        """Read from the complete header section how the body ends; lost where its fields contradict each other."""
+        """Read from the complete header section how the body ends.
+
+        Where its fields contradict each other, or the body's chunks are malformed, both sides can only give up: a
+        response then lasts as long as the connection, the end of a request is lost.
+        """
+        self._broken = _Part.UNTIL_CLOSE if is_response else _Part.LOST
         codings = _CODING.findall(self.header)
         if codings:
             is_chunked = codings[-1].rpartition(b",")[2].strip().lower() == b"chunked"
-            without_length = _Part.UNTIL_CLOSE if is_response else _Part.LOST
-            self._part = _Part.CHUNK_SIZE if is_chunked else without_length
+            self._part = _Part.CHUNK_SIZE if is_chunked else self._broken
             return
         lengths = {part for value in _LENGTH.findall(self.header) for part in value.split(b",")}
         if not lengths:
@@ -99,7 +104,7 @@ class Framing:
         numbers = [_NUMBER.fullmatch(one) for one in lengths]
         sizes = {int(one[1]) for one in numbers if one}
         if None in numbers or len(sizes) != 1:
-            self._part = _Part.LOST
+            self._part = self._broken
             return
         self._left = sizes.pop()
         self._part = _Part.LENGTH if self._left else _Part.OVER
@@ -143,7 +148,7 @@ class Framing:
         self._line += data[start : min(end, start + _MAX_LINE_BYTES)]
         if not self._line.endswith(b"\n"):
             if len(self._line) >= _MAX_LINE_BYTES:
-                self._part = _Part.LOST
+                self._part = self._broken
                 self._line.clear()
             return end
         line = bytes(self._line)
@@ -153,7 +158,7 @@ class Framing:
             return end
         size = _SIZE_LINE.fullmatch(line)
         if size is None:
-            self._part = _Part.LOST
+            self._part = self._broken
             return start
         self._left = int(size[1], 16) + _LINE_BREAK_BYTES
         self._part = _Part.CHUNK if self._left > _LINE_BREAK_BYTES else _Part.TRAILER

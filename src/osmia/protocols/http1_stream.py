@@ -204,9 +204,7 @@ class Http1Stream:
         if framing.is_in_header:
             end = framing.eat_header(data, start)
             if not _understand(pending, framing):
-                self._queue.pop()
-                self._requests_seen += 1
-                self._is_in_doubt = True
+                self._forget_request()
                 return end
             if not framing.is_in_header:
                 framing.begin_body(is_response=False)
@@ -226,6 +224,15 @@ class Http1Stream:
         if pending.is_answered:  # before it ended, so it is the only one
             self._done.append(self._queue.popleft().exchange())
 
+    def _forget_request(self) -> None:
+        """What came is no request, or nobody can say which."""
+        if self._answering is not None and len(self._queue) == 1:
+            self._lose()
+            return
+        self._queue.pop()
+        self._requests_seen += 1
+        self._asking, self._is_in_doubt = None, True
+
     def _skip_request(self, count: int) -> None:
         """Bytes of requests were not seen: within a body that covers them, or nobody knows what they were."""
         if self._is_in_doubt:
@@ -238,9 +245,7 @@ class Http1Stream:
         left = framing.skip(count)
         pending.request_bytes += count - left
         if not pending.method:
-            self._queue.pop()
-            self._requests_seen += 1
-            self._asking, self._is_in_doubt = None, True
+            self._forget_request()
             return
         self._check_request(pending, framing)
         self._is_in_doubt = self._is_in_doubt or left > 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["BACKEND", "FRONTEND", "STARTUP", "Cutter", "Part"]
+__all__ = ["BACKEND", "CANCEL", "ENCRYPTION", "FRONTEND", "STARTUP", "Cutter", "Part"]
 
 FRONTEND = frozenset(b"QPBDECHSFdcfpX")
 """Types of the messages that a client sends."""
@@ -16,8 +16,8 @@ FRONTEND = frozenset(b"QPBDECHSFdcfpX")
 BACKEND = frozenset(b"123ACDEGHIKNRSTVWZcdnstv")
 """Types of the messages that a server sends."""
 
-STARTUP = 0
-"""Stands for the type of the packets that open a connection; they have none."""
+STARTUP, ENCRYPTION, CANCEL = 0, -1, -2
+"""Stand for the type of the packets that open a connection (or ask for encryption, or cancel): they have none."""
 
 _HEADER_BYTES = 5
 _STARTUP_HEADER_BYTES = 8
@@ -27,7 +27,7 @@ _MAX_STARTUP_BYTES = 10_000
 _MAX_SHORT_BYTES = 1 << 20  # of text that looks like a message, the "length" is far above: its first byte is not 0
 _LONG = frozenset(b"DTVdQPBF")
 _PROTOCOL_MAJOR = 3
-_ASKING = frozenset((80877102, 80877103, 80877104))  # cancel, SSL, GSS encryption
+_ASKING = {80877102: CANCEL, 80877103: ENCRYPTION, 80877104: ENCRYPTION}  # the last two: SSL, GSS
 
 
 class Part(NamedTuple):
@@ -47,7 +47,7 @@ class Part(NamedTuple):
 class Cutter:
     """Cuts one direction into messages; `is_lost` from where its bytes cannot be messages, until `begin_anew`."""
 
-    __slots__ = ("_began_ns", "_header", "_kind", "_kinds", "_left", "code", "is_lost", "is_starting")
+    __slots__ = ("_began_ns", "_header", "_kind", "_kinds", "_left", "is_lost", "is_starting")
 
     def __init__(self, kinds: frozenset[int], *, is_starting: bool) -> None:
         self._kinds = kinds
@@ -56,7 +56,6 @@ class Cutter:
         self._left = 0
         self._kind = 0
         self._began_ns = 0
-        self.code = 0
         self.is_lost = False
 
     @property
@@ -129,11 +128,11 @@ class Cutter:
     def _length(self, header: bytes) -> int:
         """Bytes of the whole message by its complete header; -1 if it is none."""
         if len(header) == _STARTUP_HEADER_BYTES:
-            length, self.code = int.from_bytes(header[:4]), int.from_bytes(header[4:])
-            is_startup = self.code >> 16 == _PROTOCOL_MAJOR
+            length, code = int.from_bytes(header[:4]), int.from_bytes(header[4:])
+            is_startup = code >> 16 == _PROTOCOL_MAJOR
             self.is_starting = not is_startup
-            self._kind = STARTUP
-            is_known = is_startup or self.code in _ASKING
+            self._kind = STARTUP if is_startup else _ASKING.get(code, STARTUP)
+            is_known = is_startup or code in _ASKING
             return length if is_known and _STARTUP_HEADER_BYTES <= length <= _MAX_STARTUP_BYTES else -1
         self._kind = header[0]
         self.is_starting = False

@@ -26,7 +26,7 @@ import re
 from collections import deque
 from dataclasses import dataclass
 
-from osmia.protocols.postgres_framing import BACKEND, FRONTEND, STARTUP, Cutter, Part
+from osmia.protocols.postgres_framing import BACKEND, CANCEL, ENCRYPTION, FRONTEND, STARTUP, Cutter, Part
 from osmia.protocols.streams import (
     MAX_HEAD_BYTES,
     MAX_REQUEST_BYTES,
@@ -42,16 +42,14 @@ from osmia.protocols.streams import (
 __all__ = ["PostgresStream"]
 
 _MAX_STEPS = 4096
-_CANCEL_CODE = 80877102
 _SYNC_MESSAGE = b"S\0\0\0\4"
-_TLS = b"\x16\x03"
+_TLS = b"\x16"
 _READY_MESSAGE = re.compile(rb"Z\x00\x00\x00\x05[ITE]")
 _COPY_OVER = re.compile(rb"(?:c\x00\x00\x00\x04|f\x00\x00[\x00-\xff]{2}[^\x00]*\x00)(S\x00\x00\x00\x04)?\Z")
 _EXECUTIONS = re.compile(rb"E\x00\x00\x00[\x09-\x48]|Q\x00\x00")
 
 _QUERY, _PARSE, _BIND, _DESCRIBE, _EXECUTE, _CLOSE, _FLUSH, _SYNC, _FUNCTION = b"QPBDECHSF"
 _COPY_DATA, _COPY_DONE, _COPY_FAIL, _PASSWORD, _TERMINATE = b"dcfpX"
-_ENCRYPTION = -1  # a request for encryption: answered by one byte
 
 _ANSWERS = {
     ord("1"): (_PARSE,),
@@ -85,6 +83,7 @@ _COPY_KINDS = frozenset(b"dcf")
 _READY_KINDS = frozenset((_SYNC, _QUERY, _FUNCTION, STARTUP))
 _RUN = frozenset((_QUERY, _EXECUTE, _FUNCTION))
 _BEGINNING = frozenset((_PARSE, _QUERY, _FUNCTION))
+_OPENING = frozenset((STARTUP, ENCRYPTION, CANCEL))
 _TRAILING = frozenset((_CLOSE, _FLUSH, _SYNC))
 _REQUESTS = frozenset((_QUERY, _PARSE, _BIND, _DESCRIBE, _EXECUTE, _FUNCTION))
 _COPYING = frozenset(b"GW")
@@ -243,7 +242,8 @@ class PostgresStream:
         if self._steps or not (self._backend.is_between or self._backend.is_lost):
             return False
         probe = Cutter(FRONTEND, is_starting=False)
-        return bool(probe.cut(data, 0)) and not probe.is_lost
+        probe.cut(data, 0)
+        return bool(data) and not probe.is_lost
 
     def _resynchronise(self) -> None:
         self._dropped += max(self._runs_seen, self._answers_seen)
@@ -306,7 +306,7 @@ class PostgresStream:
             return self._steps[0].unit if self._steps and self._steps[0].kind == STARTUP else None
         if kind == _TERMINATE:
             return None
-        if kind == STARTUP or (kind == _SYNC and self._is_skipping):
+        if kind in _OPENING or (kind == _SYNC and self._is_skipping):
             self._open = None
             return _Unit(began_ns)
         if kind in _TRAILING and self._trailed is not None and not self._trailed.is_done:
@@ -332,8 +332,10 @@ class PostgresStream:
 
     def _asked(self, kind: int, unit: _Unit) -> None:
         """A message of the client is complete."""
-        if kind == STARTUP:
-            self._start(unit)
+        if kind in _OPENING:
+            unit.is_closed = True
+            if kind != CANCEL:
+                self._expect(kind, unit)
         elif kind in (_COPY_DONE, _COPY_FAIL):
             self._copying = None
             self._trailed = unit
@@ -354,12 +356,6 @@ class PostgresStream:
                 self._open = self._trailed = None
             if kind != _FLUSH:
                 self._expect(kind, unit)
-
-    def _start(self, unit: _Unit) -> None:
-        unit.is_closed = True
-        if self._frontend.code != _CANCEL_CODE:
-            is_encryption = self._frontend.is_starting
-            self._expect(_ENCRYPTION if is_encryption else STARTUP, unit)
 
     def _expect(self, kind: int, unit: _Unit) -> None:
         """The server will answer this, unless it skips it."""
@@ -414,7 +410,7 @@ class PostgresStream:
         data = piece.data
         if piece.missing:
             self._skip_response(piece, time_ns)
-        if self._steps and self._steps[0].kind == _ENCRYPTION and data:
+        while self._steps and self._steps[0].kind == ENCRYPTION and data:
             data = self._take_encryption(data, time_ns)
         if self._is_seeking:
             data = self._seek_ready(data, time_ns)
