@@ -47,7 +47,8 @@ class Seeder:
         """Post everything that happened in between; returns the number of rows."""
         windows, requests = self._story.traffic(from_ns, to_ns)
         self._exported += sum(int(str(row["count"])) for row in windows)
-        posts = [(Table.WINDOWS, windows), (Table.REQUESTS, requests)]
+        connections = self._story.connections(from_ns, to_ns)
+        posts = [(Table.WINDOWS, windows), (Table.REQUESTS, requests), (Table.CONNECTIONS, connections)]
         for table, rows in posts:
             for begin in range(0, len(rows), 20_000):
                 self._post(table, rows[begin : begin + 20_000], _AGENTS[0])

@@ -1,7 +1,9 @@
 """Made-up but plausible traffic of the demo story, as wire batches: for running the pages without an agent.
 
 `loadgen` calls `testserver` (two pods), which calls `currencies` (two pods) and `postgres`; both ends are reported.
-`reports` idles, one external client calls in, and `scale` adds namespaces of ten services each in call chains.
+`reports` idles, one external client calls in, and `scale` adds namespaces of ten services each in call chains. Beside
+the calls there are connections: under every call, to a cache whose protocol nobody understands, and to a service that
+is down.
 """
 
 from __future__ import annotations
@@ -12,9 +14,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from osmia.model.histogram import bucket_of
-from tests.server.rows import Row, object_row
+from tests.server.rows import Row, connection_row, object_row
 
-__all__ = ["Call", "Story", "Workload", "demo_story"]
+__all__ = ["Call", "Link", "Story", "Workload", "demo_story"]
 
 _NS = 10**9
 
@@ -68,12 +70,28 @@ class Call:
     is_tls: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Connections that one workload opens to another at a steady rate, some of which fail."""
+
+    source: Workload
+    target: Workload
+    port: int
+    service: str
+    rate: float
+    connect_ns: int = 300_000
+    open_on_average: float = 4.0
+    failed: tuple[tuple[str, float], ...] = ()
+    repeated_share: float = 0.0002
+
+
 @dataclass
 class Story:
     """All workloads and calls, and the dice."""
 
     workloads: list[Workload]
     calls: list[Call]
+    links: list[Link] = field(default_factory=list)
     dice: random.Random = field(default_factory=lambda: random.Random(7))  # noqa: S311 - made-up traffic
 
     def objects(self, seen_ns: int) -> Sequence[Row]:
@@ -126,6 +144,12 @@ class Story:
                 requests.extend(_request(call, role, i, one, weight) for i, one in kept)
         return windows, requests
 
+    def connections(self, from_ns: int, to_ns: int) -> list[Row]:
+        """Rows of `connections` for the same time, as the client saw them."""
+        under = {(call.source.name, call.target.name, call.port): call for call in self.calls}
+        links = [*self.links, *(Link(c.source, c.target, c.port, c.service, c.rate / 20) for c in under.values())]
+        return [_connection(one, from_ns, to_ns, self.dice) for one in links]
+
     def _nodes(self) -> list[str]:
         return sorted({one.node for one in self.workloads if one.pods})
 
@@ -169,7 +193,15 @@ def demo_story(scale: int = 0) -> Story:
             85_000_000, is_tls=True,
         ),
     ]  # fmt: skip
-    story = Story([loadgen, testserver, currencies, postgres, reports, outside], calls)
+    cache = Workload("StatefulSet", "testserver", "cache", ("10.244.1.11",), "node-2")
+    legacy = Workload("Deployment", "testserver", "legacy-report", ("10.244.1.12",), "node-2")
+    links = [
+        Link(testserver, cache, 6379, "cache", 1.5, open_on_average=12),
+        Link(reports, cache, 6379, "cache", 0.1, repeated_share=0.03),
+        Link(testserver, legacy, 9000, "legacy-report", 0, failed=(("refused", 0.6), ("timed_out", 0.1))),
+        Link(reports, Workload("External", "", "198.51.100.77"), 443, "", 0.2, 38_000_000, 1, (("unreachable", 0.02),)),
+    ]
+    story = Story([loadgen, testserver, currencies, postgres, reports, outside, cache, legacy], calls, links)
     for number in range(scale):
         _add_namespace(story, number)
     return story
@@ -216,6 +248,34 @@ def _key(call: Call, role: str, index: int, *, is_error: bool) -> Row:
         "template": call.template,
         "status": call.error_status if is_error else call.status,
     }
+
+
+def _connection(link: Link, from_ns: int, to_ns: int, dice: random.Random) -> Row:
+    seconds = (to_ns - from_ns) / _NS
+    count = _about(link.rate * seconds, dice)
+    connects = [int(link.connect_ns * math.exp(dice.gauss(0, 0.3))) for _ in range(count)]
+    failures: Row = {cause: _about(rate * seconds, dice) for cause, rate in link.failed}
+    start_s = from_ns // _NS // 10 * 10
+    segments = int(link.open_on_average * seconds * 40)
+    return connection_row(
+        start_s=start_s,
+        connects_ns=connects,
+        **link.source.end("source", 0),
+        **link.target.end("destination", 0, link.service),
+        server_port=link.port,
+        active_ms=int(link.open_on_average * seconds * 1_000) if link.rate else 0,
+        client_bytes=segments * 120 if link.rate else 0,
+        server_bytes=segments * 900 if link.rate else 0,
+        segments=segments if link.rate else 0,
+        retransmits=int(segments * link.repeated_share) + sum(failures.values()),
+        first_ns=from_ns,
+        last_ns=to_ns - 1,
+        **failures,
+    )
+
+
+def _about(expected: float, dice: random.Random) -> int:
+    return int(expected) + (dice.random() < expected % 1)
 
 
 def _windows(call: Call, role: str, made: Sequence[tuple[int, int, bool]]) -> Iterator[Row]:

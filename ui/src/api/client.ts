@@ -18,6 +18,7 @@ export type Quality = Body<'/api/v1/clusters/{cluster_id}/quality', 'get'>;
 export type AgentDetails = Body<'/api/v1/clusters/{cluster_id}/agents/{agent_id}', 'get'>;
 export type ServiceMap = Body<'/api/v1/clusters/{cluster_id}/map', 'get'>;
 export type Series = Body<'/api/v1/clusters/{cluster_id}/edges/{edge_id}/series', 'get'>;
+export type NetworkDetails = Body<'/api/v1/clusters/{cluster_id}/edges/{edge_id}/network', 'get'>;
 export type Resource = Body<'/api/v1/clusters/{cluster_id}/resources/{resource_id}', 'get'>;
 export type Peer = Resource['incoming'][number];
 export type RequestPage = Body<'/api/v1/clusters/{cluster_id}/requests', 'get'>;
@@ -74,6 +75,9 @@ export const api = {
 
   edgeSeries: (id: string, edge: string, range: TimeRange, signal: AbortSignal) =>
     unwrap(client.GET('/api/v1/clusters/{cluster_id}/edges/{edge_id}/series', { params: { path: { cluster_id: id, edge_id: edge }, query: { ...range, points: 60 } }, signal })),
+
+  edgeNetwork: (id: string, edge: string, range: TimeRange, signal: AbortSignal) =>
+    unwrap(client.GET('/api/v1/clusters/{cluster_id}/edges/{edge_id}/network', { params: { path: { cluster_id: id, edge_id: edge }, query: { ...range, points: 60 } }, signal })),
 
   resource: (id: string, resource: string, range: TimeRange, signal: AbortSignal) =>
     unwrap(client.GET('/api/v1/clusters/{cluster_id}/resources/{resource_id}', { params: { path: { cluster_id: id, resource_id: resource }, query: range }, signal })),

@@ -30,7 +30,7 @@ export function podsSentence(ready: number | null, desired: number | null): stri
 export function nodeSentence(node: SceneNode): string {
   const { badge } = healthOf(node);
   const where = node.room === null ? '' : ` in ${node.room}`;
-  const traffic = node.isIdle ? 'idle' : node.rate > 0 ? `${rate(node.rate)} incoming, p95 ${duration(node.p95Ns)}, errors ${share(node.errorRate)}` : 'only calls others';
+  const traffic = node.isIdle ? 'idle' : node.rate > 0 ? `${rate(node.rate)} incoming, p95 ${duration(node.p95Ns)}, errors ${share(node.errorRate)}` : 'serves no requests';
   return [`${node.label}, ${kindName(node.kind)}${where}`, podsSentence(node.podsReady, node.podsDesired), traffic, badge === null ? null : BADGE_LABELS[badge]]
     .filter((part) => part !== null)
     .join(', ');

@@ -83,7 +83,7 @@ export function memory(size: Maybe): string {
 
 /** The protocol as people write it. */
 export function protocolName(protocol: string, isTls = false): string {
-  const names: Record<string, string> = { http: 'HTTP', postgres: 'PostgreSQL' };
+  const names: Record<string, string> = { http: 'HTTP', postgres: 'PostgreSQL', tcp: 'TCP' };
   const name = names[protocol] ?? protocol;
   if (!isTls) return name;
   return protocol === 'http' ? 'HTTPS' : `${name} over TLS`;

@@ -17,6 +17,31 @@ export interface ServiceNode extends EntityRef {
   is_idle: boolean;
 }
 
+/** What the connections under an edge did. Failures count failed connects by cause; `active` is an average. */
+export interface EdgeNetwork {
+  opened: number;
+  closed: number;
+  failed: number;
+  failures: Record<string, number>;
+  cancelled: number;
+  rate: number;
+  active: number;
+  connect_p50_ns: number | null;
+  connect_p95_ns: number | null;
+  connect_p99_ns: number | null;
+  rtt_mean_ns: number | null;
+  rtt_p95_ns: number | null;
+  client_bytes: number;
+  server_bytes: number;
+  client_bytes_rate: number;
+  server_bytes_rate: number;
+  segments: number;
+  retransmits: number;
+  retransmit_share: number | null;
+  client_resets: number;
+  server_resets: number;
+}
+
 /** All calls of one protocol from one workload to another, over the asked range. */
 export interface ServiceEdge {
   id: string;
@@ -39,6 +64,8 @@ export interface ServiceEdge {
   response_bytes_rate: number;
   first_ms: number;
   last_ms: number;
+  /** Null where no agent reports connections. */
+  network: EdgeNetwork | null;
 }
 
 export interface ServiceMapData {

@@ -70,6 +70,14 @@ export const edgeSeriesQuery = (cluster: string, edge: string, range: TimeRange)
     placeholderData: (previous, query) => (query?.queryKey[4] === edge ? previous : undefined),
   });
 
+export const edgeNetworkQuery = (cluster: string, edge: string, range: TimeRange) =>
+  queryOptions({
+    queryKey: keyOf(cluster, range, 'network', edge),
+    queryFn: ({ signal }) => api.edgeNetwork(cluster, edge, range, signal),
+    refetchInterval: refetching(range),
+    placeholderData: (previous, query) => (query?.queryKey[4] === edge ? previous : undefined),
+  });
+
 /** Pages of requests, newest first. Refreshed by `useRequestTail`, not by the live feed: pages must not be torn apart. */
 export const requestsQuery = (cluster: string, range: TimeRange, filters: RequestFilters) =>
   infiniteQueryOptions({

@@ -1,6 +1,6 @@
 /** Small, readable data for tests. */
 
-import type { AgentSummary, ServiceEdge, ServiceMapData, ServiceNode } from '@/domain/types';
+import type { AgentSummary, EdgeNetwork, ServiceEdge, ServiceMapData, ServiceNode } from '@/domain/types';
 
 export const node = (id: string, more: Partial<ServiceNode> = {}): ServiceNode => {
   const [kind = '', namespace = '', name = ''] = id.split('/');
@@ -10,13 +10,19 @@ export const node = (id: string, more: Partial<ServiceNode> = {}): ServiceNode =
 export const edge = (source: string, target: string, more: Partial<ServiceEdge> = {}): ServiceEdge => ({
   id: `${source}-${target}`, source, target, protocol: 'http', is_tls: false, services: [{ name: 'svc', port: 80 }], side: 'server',
   count: 1000, rate: 10, errors: 0, error_rate: 0, p50_ns: 2e6, p95_ns: 5e6, p99_ns: 9e6,
-  request_bytes: 1e4, response_bytes: 1e5, request_bytes_rate: 100, response_bytes_rate: 1000, first_ms: 1e12, last_ms: 1e12, ...more,
+  request_bytes: 1e4, response_bytes: 1e5, request_bytes_rate: 100, response_bytes_rate: 1000, first_ms: 1e12, last_ms: 1e12, network: null, ...more,
 });
 
 /** An agent that is well. */
 export const agent = (more: Partial<AgentSummary> = {}): AgentSummary => ({
   id: 'a1', node: 'node-1', version: '0.1.0', started_ms: 1e12, last_seen_ms: Date.now() - 1000, lag_ms: 20, seen: 5000, seen_rate: 118, event_rate: 118, exported: 5000,
   lost: {}, reduced: {}, sampled: 0, sample_every: 1, level: 'full', cpu_cores: 0.04, bpf_cores: 0.012, rss_bytes: 90 * 2 ** 20, queue_bytes: 0, spool_bytes: 0, export_error: '', missing: [], unseen: {}, ...more,
+});
+
+/** The network of an edge on a good day. */
+export const network = (more: Partial<EdgeNetwork> = {}): EdgeNetwork => ({
+  opened: 40, closed: 38, failed: 0, failures: {}, cancelled: 0, rate: 0.4, active: 2, connect_p50_ns: 2e5, connect_p95_ns: 6e5, connect_p99_ns: 9e5, rtt_mean_ns: 1.5e5, rtt_p95_ns: 4e5,
+  client_bytes: 1e4, server_bytes: 1e5, client_bytes_rate: 100, server_bytes_rate: 1000, segments: 2000, retransmits: 1, retransmit_share: 0.0005, client_resets: 0, server_resets: 0, ...more,
 });
 
 export const LOADGEN = 'External//203.0.113.7';

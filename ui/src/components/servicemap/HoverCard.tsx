@@ -2,9 +2,10 @@
 
 import { useLayoutEffect, useRef, useState, useSyncExternalStore } from 'react';
 import { kindName, podsSentence, protocolsText, servicesText, sideText } from '@/domain/describe';
-import { bytesRate, duration, rate, share } from '@/domain/format';
+import { bytesRate, compact, duration, rate, share } from '@/domain/format';
 import { isSlow, type Scheme } from '@/domain/latency';
 import type { SceneEdge, SceneNode } from '@/domain/map/scene';
+import { failedConnects, isTcpOnly, mainFailure, networkOf } from '@/domain/network';
 import type { MapDirector } from './director';
 import type { Hovered } from './renderer';
 
@@ -39,6 +40,8 @@ export function HoverCard({ hovered, director }: { hovered: Hovered; director: M
 function EdgeFacts({ edge, source, target }: { edge: SceneEdge; source: string; target: string }) {
   const services = servicesText(edge);
   const isMerged = edge.calls.length > 1;
+  const isTcp = isTcpOnly(edge);
+  const what = isTcp ? 'connect ' : '';
   const out = edge.calls.reduce((sum, call) => sum + call.request_bytes_rate, 0);
   const back = edge.calls.reduce((sum, call) => sum + call.response_bytes_rate, 0);
   return (
@@ -51,16 +54,30 @@ function EdgeFacts({ edge, source, target }: { edge: SceneEdge; source: string; 
         {services !== null && <> via {services}</>}
       </span>
       <dl>
-        <Fact name="requests" value={rate(edge.rate)} />
-        <Fact name={isMerged ? 'worst p50' : 'p50'} value={duration(edge.p50Ns)} />
-        <Fact name={isMerged ? 'worst p95' : 'p95'} value={duration(edge.p95Ns)} isSlow={isSlow(edge.p95Ns)} />
-        <Fact name={isMerged ? 'worst p99' : 'p99'} value={duration(edge.p99Ns)} isSlow={isSlow(edge.p99Ns)} />
-        <Fact name="errors" value={share(edge.errorRate)} isBad={edge.errors > 0} />
+        <Fact name={isTcp ? 'connects' : 'requests'} value={rate(edge.rate)} />
+        <Fact name={isMerged ? `worst ${what}p50` : `${what}p50`} value={duration(edge.p50Ns)} />
+        <Fact name={isMerged ? `worst ${what}p95` : `${what}p95`} value={duration(edge.p95Ns)} isSlow={isSlow(edge.p95Ns)} />
+        {!isTcp && <Fact name={isMerged ? 'worst p99' : 'p99'} value={duration(edge.p99Ns)} isSlow={isSlow(edge.p99Ns)} />}
+        {!isTcp && <Fact name="errors" value={share(edge.errorRate)} isBad={edge.errors > 0} />}
+        <NetworkFacts edge={edge} />
         <Fact name="bytes out" value={bytesRate(out)} />
         <Fact name="bytes in" value={bytesRate(back)} />
         <Fact name="measured on" value={sideText(edge)} />
         {isMerged && <Fact name="connections of" value={`${edge.calls.length} pairs`} />}
       </dl>
+    </>
+  );
+}
+
+function NetworkFacts({ edge }: { edge: SceneEdge }) {
+  const network = networkOf(edge.calls);
+  const failed = failedConnects(edge.calls);
+  if (network === null) return null;
+  return (
+    <>
+      {(isTcpOnly(edge) || failed > 0) && <Fact name="failed connects" value={failed === 0 ? 'none' : `${compact(failed)} · ${mainFailure(edge.calls) ?? ''}`} isBad={failed > 0} />}
+      <Fact name="open connections" value={compact(network.active)} />
+      <Fact name="round trip p95" value={duration(network.rtt_p95_ns)} />
     </>
   );
 }

@@ -1,11 +1,11 @@
 /** Paints rooms and edges on the canvas under the nodes. Called for every frame in which something moved. */
 
-import { duration, rate, share } from '@/domain/format';
 import { latencyBin } from '@/domain/latency';
 import { overlaps, type Rect } from '@/domain/map/geometry';
 import type { Frame } from '@/domain/map/layout';
 import type { Route } from '@/domain/map/routes';
 import type { SceneEdge } from '@/domain/map/scene';
+import { badgeText, figuresText } from '@/domain/network';
 import { quantileNs, type EdgeStroke, type Quantile } from '@/domain/map/strokes';
 import type { Palette } from './palette';
 
@@ -137,12 +137,15 @@ function paintLabels(context: CanvasRenderingContext2D, each: PaintedEdge, pictu
   if (alphaOf(each, picture) === DIMMED) return;
   const isFocus = each.edge.id === picture.selected || (picture.lit?.has(each.edge.id) === true && camera.k >= LABEL_ZOOM);
   if (isFocus) {
-    const figures = `${rate(each.edge.rate)} · ${duration(quantileNs(each.edge, picture.quantile))}`;
+    const figures = figuresText(each.edge, quantileNs(each.edge, picture.quantile));
     pill(context, each.route.middle, figures, { fill: palette.panel, border: palette.line, text: palette.ink });
-  } else if (each.edge.errors > 0) {
+    return;
+  }
+  const badge = badgeText(each.edge);
+  if (badge !== null) {
     const isLoud = each.edge.errorRate >= LOUD_SHARE;
     const colours = isLoud ? { fill: palette.bad, border: palette.bad, text: palette.onBad } : { fill: palette.panel, border: palette.line, text: palette.bad };
-    pill(context, each.route.middle, share(each.edge.errorRate), colours);
+    pill(context, each.route.middle, badge, colours);
   }
 }
 

@@ -1,10 +1,14 @@
-/** How an edge looks: width says traffic, colour says latency, dashes say errors. */
+/** How an edge looks: width says traffic, colour says latency, dashes say errors; connects that fail are red. */
 
 import { latencyColour, type Scheme } from '../latency';
+import { isTcpOnly } from '../network';
 import type { SceneEdge } from './scene';
 
 export type Quantile = 'p50' | 'p95' | 'p99';
 export type WidthMetric = 'rate' | 'bytes';
+
+/** The tokens `--bad` of both schemes. */
+const FAILING: Record<Scheme, string> = { light: '#b3261e', dark: '#ff8f85' };
 
 export interface EdgeStroke {
   width: number;
@@ -24,7 +28,7 @@ export const quantileNs = (edge: { p50Ns: number | null; p95Ns: number | null; p
 export function strokeOf(edge: SceneEdge, look: { quantile: Quantile; width: WidthMetric; scheme: Scheme }): EdgeStroke {
   return {
     width: strokeWidth(look.width === 'rate' ? edge.rate : edge.bytesRate / 1000),
-    colour: latencyColour(quantileNs(edge, look.quantile), look.scheme),
+    colour: edge.errors > 0 && isTcpOnly(edge) ? FAILING[look.scheme] : latencyColour(quantileNs(edge, look.quantile), look.scheme),
     isDashed: edge.errors > 0,
   };
 }

@@ -2,7 +2,7 @@ import { screen, waitFor, within } from '@testing-library/react';
 import userEvent from '@testing-library/user-event';
 import { describe, expect, it, vi } from 'vitest';
 import { MapRenderer } from '@/components/servicemap/renderer';
-import { agent, CURRENCIES, POSTGRES, story, TESTSERVER } from '@/testing/data';
+import { agent, CURRENCIES, edge, network, POSTGRES, story, TESTSERVER } from '@/testing/data';
 import { failing, FakeFeed, renderAt, type Answers } from '@/testing/render';
 
 const CLUSTER = { id: 'c1', name: 'demo', created_ms: 1, state: 'connected', agents: 1, last_seen_ms: 1 };
@@ -207,5 +207,23 @@ describe('the frame', () => {
     renderAt('/clusters/c1/map', answers());
     const rail = await screen.findByRole('navigation', { name: 'Pages' });
     expect(within(rail).getAllByRole('link').map((link) => link.getAttribute('href'))).toEqual(['/', '/clusters/c1/map', '/clusters/c1/requests', '/clusters/c1/agents', '/clusters']);
+  });
+
+  it('opens a line of failing connects: why they fail, and no list of requests', async () => {
+    const failing = network({ opened: 0, closed: 0, failed: 12, failures: { refused: 9, timed_out: 3 }, connect_p95_ns: null, active: 0 });
+    const line = edge(TESTSERVER, CURRENCIES, { id: 'a-tcp-edge', protocol: 'tcp', count: 12, errors: 12, error_rate: 1, p95_ns: null, network: failing });
+    const steps = { step_ms: 1000, times_ms: [], opened_rate: [], failed_rate: [], active: [], connect_p95_ns: [], rtt_p95_ns: [], retransmit_rate: [], client_bytes_rate: [], server_bytes_rate: [] };
+    const map = { ...story(), edges: [line] };
+    renderAt('/clusters/c1/map?edge=a-tcp-edge', answers({ 'GET /api/v1/clusters/c1/map': map, 'GET /api/v1/clusters/c1/edges/a-tcp-edge/network': { from_ms: 0, to_ms: 1, total: failing, ports: [], series: steps } }));
+    const section = await screen.findByRole('region', { name: 'Network' });
+    expect(within(section).getByText('refused 9, no answer 3')).toBeTruthy();
+    expect(within(section).getByText('12 failed')).toBeTruthy();
+    expect(await within(section).findByRole('img', { name: /^Connects per second/ })).toBeTruthy();
+    expect(screen.queryByText('Its requests')).toBe(null);
+  });
+
+  it('says that nobody reports connections where that is so', async () => {
+    renderAt(`/clusters/c1/map?edge=${encodeURIComponent(`${TESTSERVER}-${POSTGRES}`)}`, answers());
+    expect(await screen.findByText(/No agent saw connections/)).toBeTruthy();
   });
 });

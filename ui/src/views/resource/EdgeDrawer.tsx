@@ -10,10 +10,12 @@ import { bytesRate, count, duration, protocolName, rate, share } from '@/domain/
 import { isSlow } from '@/domain/latency';
 import { foldedId } from '@/domain/map/scene';
 import type { ServiceEdge, ServiceMapData } from '@/domain/types';
+import { isTcp } from '@/domain/network';
 import { nameOf } from '@/domain/views';
 import { cleaned, useRange, useRangeQuery } from '@/state/address';
 import { edgeSeriesQuery, mapQuery } from '@/state/queries';
 import { Drawer } from './Drawer';
+import { EdgeNetworkSection } from './EdgeNetworkSection';
 import { Loading } from './ResourceDetails';
 import { LatencyChart, TrafficChart } from './SeriesCharts';
 
@@ -57,23 +59,15 @@ function titleOf(edge: string, calls: readonly ServiceEdge[]): string {
 }
 
 function OneEdge({ cluster, edge, onSelect, onClose }: Omit<Props, 'edge'> & { edge: ServiceEdge }) {
-  const range = useRange();
   const rangeQuery = useRangeQuery();
-  const scheme = useComputedColorScheme('light');
-  const { data, error, refetch } = useQuery(edgeSeriesQuery(cluster, edge.id, range));
+  const isUnspoken = isTcp(edge);
   const services = edge.services.map((service) => `${service.name}:${service.port}`).join(', ');
   const subtitle = `${protocolName(edge.protocol, edge.is_tls)}${services === '' ? '' : ` via ${services}`} · measured on the ${edge.side}'s side`;
   return (
     <Drawer title={`${nameOf(edge.source)} → ${nameOf(edge.target)}`} subtitle={subtitle} onClose={onClose}>
       <div className="details">
-        <EdgeFigures edge={edge} />
-        {error !== null && data === undefined && <Failure what="The series could not be read" error={error} onRetry={() => void refetch()} />}
-        {data !== undefined && (
-          <div className="details-charts">
-            <LatencyChart series={data} scheme={scheme} group="edge" />
-            <TrafficChart series={data} scheme={scheme} group="edge" />
-          </div>
-        )}
+        {!isUnspoken && <Requests cluster={cluster} edge={edge} />}
+        <EdgeNetworkSection cluster={cluster} edge={edge} />
         <div className="drawer-links">
           <Button variant="default" size="compact-sm" onClick={() => onSelect({ node: edge.source, edge: null })}>
             {nameOf(edge.source)}
@@ -81,12 +75,31 @@ function OneEdge({ cluster, edge, onSelect, onClose }: Omit<Props, 'edge'> & { e
           <Button variant="default" size="compact-sm" onClick={() => onSelect({ node: edge.target, edge: null })}>
             {nameOf(edge.target)}
           </Button>
-          <Button variant="default" size="compact-sm" component={Link} to={`/clusters/${cluster}/requests`} search={cleaned({ ...rangeQuery, source: edge.source, target: edge.target, protocol: edge.protocol }) as never}>
-            Its requests
-          </Button>
+          {!isUnspoken && (
+            <Button variant="default" size="compact-sm" component={Link} to={`/clusters/${cluster}/requests`} search={cleaned({ ...rangeQuery, source: edge.source, target: edge.target, protocol: edge.protocol }) as never}>
+              Its requests
+            </Button>
+          )}
         </div>
       </div>
     </Drawer>
+  );
+}
+
+function Requests({ cluster, edge }: { cluster: string; edge: ServiceEdge }) {
+  const scheme = useComputedColorScheme('light');
+  const { data, error, refetch } = useQuery(edgeSeriesQuery(cluster, edge.id, useRange()));
+  return (
+    <>
+      <EdgeFigures edge={edge} />
+      {error !== null && data === undefined && <Failure what="The series could not be read" error={error} onRetry={() => void refetch()} />}
+      {data !== undefined && (
+        <div className="details-charts">
+          <LatencyChart series={data} scheme={scheme} group="edge" />
+          <TrafficChart series={data} scheme={scheme} group="edge" />
+        </div>
+      )}
+    </>
   );
 }
 

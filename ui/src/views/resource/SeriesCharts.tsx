@@ -1,7 +1,7 @@
-/** The two charts of a resource or an edge; a drag on either asks for that time range. */
+/** The charts of a resource or an edge; a drag on one asks for that time range. */
 
 import { useMemo } from 'react';
-import type { Series } from '@/api/client';
+import type { NetworkDetails, Series } from '@/api/client';
 import { TimeSeriesChart, type Line } from '@/components/charts/TimeSeriesChart';
 import { duration, rate } from '@/domain/format';
 import { useSetQuery } from '@/state/address';
@@ -12,6 +12,8 @@ interface Props {
   /** Charts of one group share their crosshair. */
   group: string;
 }
+
+type NetworkSeries = NetworkDetails['series'];
 
 function useZoom(): (fromMs: number, toMs: number) => void {
   const setQuery = useSetQuery();
@@ -37,4 +39,23 @@ export function TrafficChart({ series, scheme, group }: Props) {
     return failing.some((value) => (value ?? 0) > 0) ? [all, { label: 'errors', values: failing, colour: '--bad' }] : [all];
   }, [series]);
   return <TimeSeriesChart title="Requests per second" timesMs={series.times_ms} lines={lines} format={rate} group={group} scheme={scheme} onRange={useZoom()} />;
+}
+
+export function ConnectsChart({ series, scheme, group }: Omit<Props, 'series'> & { series: NetworkSeries }) {
+  const lines = useMemo((): Line[] => {
+    const opened: Line = { label: 'opened', values: series.opened_rate, colour: '--series-1', isMain: true };
+    return series.failed_rate.some((value) => (value ?? 0) > 0) ? [opened, { label: 'failed', values: series.failed_rate, colour: '--bad' }] : [opened];
+  }, [series]);
+  return <TimeSeriesChart title="Connects per second" timesMs={series.times_ms} lines={lines} format={rate} group={group} scheme={scheme} onRange={useZoom()} />;
+}
+
+export function RoundTripChart({ series, scheme, group }: Omit<Props, 'series'> & { series: NetworkSeries }) {
+  const lines = useMemo(
+    (): Line[] => [
+      { label: 'connect p95', values: series.connect_p95_ns, colour: '--series-1', isMain: true },
+      { label: 'round trip p95', values: series.rtt_p95_ns, colour: '--series-2' },
+    ],
+    [series],
+  );
+  return <TimeSeriesChart title="Connect and round trip" timesMs={series.times_ms} lines={lines} format={duration} group={group} scheme={scheme} onRange={useZoom()} />;
 }
