@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
-import typing
-from dataclasses import asdict
 
 import anyio
 import click
 
 from osmia import settings
 from osmia.agent.config import AgentConfig
-
-if typing.TYPE_CHECKING:
-    from osmia.agent.check import Feature
 
 __all__ = ["agent"]
 
@@ -58,36 +52,25 @@ def tail(*, json_lines: bool, duration_s: float | None, port: int | None, kubeco
 
 
 @agent.command()
-@click.option("--json", "as_json", is_flag=True, help="The table as JSON.")
-@click.option("--kubeconfig", default="", help="Also check this cluster's API server.")
-def check(*, as_json: bool, kubeconfig: str) -> None:
-    """What this machine can do, feature by feature, and why not. Exit code 0: the core works, 1: it does not."""
-    from osmia.agent.check import Importance, check_machine
+@click.option("--json", "as_json", is_flag=True, help="The report as JSON.")
+@settings.options(AgentConfig, "agent")
+def check(*, as_json: bool, **given: object) -> None:
+    """What the agent will do here, what it will not, and what to do about that.
+
+    Exit code 0: everything, 1: it runs in a reduced form, 2: it cannot run. Takes the settings of `osmia agent run`,
+    from the environment too, and looks at what they ask for.
+    """
+    from rich.console import Console
+
+    from osmia.agent.check import check_machine
+    from osmia.agent.check import report as reports
     from osmia.telemetry import configure_logging
 
-    configure_logging(level="error")
-
-    async def probe() -> list[Feature]:
-        return await check_machine(kubeconfig=kubeconfig)
-
-    features = anyio.run(probe)
-    core_works = all(feature.works for feature in features if feature.importance is Importance.CORE)
+    config = settings.read("agent", AgentConfig, given)
+    configure_logging(level="critical")
+    report = anyio.run(check_machine, config)
     if as_json:
-        click.echo(json.dumps({"works": core_works, "features": [asdict(feature) for feature in features]}, indent=2))
+        click.echo(reports.as_json(report))
     else:
-        _print_table(features, core_works=core_works)
-    sys.exit(0 if core_works else 1)
-
-
-def _print_table(features: list[Feature], *, core_works: bool) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("", "feature", "", "what was found", box=None, pad_edge=False)
-    for feature in features:
-        mark = "[green]✓[/]" if feature.works else "[red]✗[/]" if feature.importance == "core" else "[yellow]-[/]"
-        remedy = f"\n[dim]{feature.remedy}[/]" if feature.remedy and not feature.works else ""
-        table.add_row(mark, feature.name, str(feature.importance), feature.detail + remedy)
-    console = Console()
-    console.print(table)
-    console.print("\nThe core works." if core_works else "\n[red]The core does not work on this machine.[/]")
+        reports.print_report(report, Console())
+    sys.exit(int(report.verdict))

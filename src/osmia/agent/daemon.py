@@ -27,16 +27,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osmia.agent.assembly import Assembler
+from osmia.agent.clock import Clock, Moment
 from osmia.agent.config import AgentConfig, Scope
 from osmia.agent.connections import ConnectionReporter
 from osmia.agent.entities.index import Entities, EntityOptions
-from osmia.agent.events import LEDGER_CAUSES, EventFlag, EventKind, Feature
+from osmia.agent.events import EVENT, LEDGER_CAUSES, EventFlag, EventKind, Feature
 from osmia.agent.export import Exporter, first_sequence, object_columns, request_columns, window_columns
+from osmia.agent.features import Features, judge_capture, open_tcp, try_process
 from osmia.agent.governor import LIMITS, Budgets, Level
 from osmia.agent.health import Condition, Health, command_of
 from osmia.agent.kernel.attachment import Attachment
 from osmia.agent.kernel.capture import CaptureOptions, Control
-from osmia.agent.kernel.tcp import TcpCapture, TcpOptions
+from osmia.agent.kernel.tcp import TcpOptions
 from osmia.agent.plan import control_for
 from osmia.agent.post import IngestKey, sender
 from osmia.agent.redaction import Redaction
@@ -71,8 +73,17 @@ _BPF_SHARE = 0.1
 class _Agent:
     """State of one running agent; made complete by its constructor."""
 
-    def __init__(self, config: AgentConfig, capture: Attachment, entities: Entities, exporter: Exporter) -> None:
+    def __init__(
+        self,
+        config: AgentConfig,
+        features: Features,
+        *,
+        capture: Attachment,
+        entities: Entities,
+        exporter: Exporter,
+    ) -> None:
         self.config = config
+        self.features = features
         self.capture = capture
         self.entities = entities
         self.exporter = exporter
@@ -86,12 +97,11 @@ class _Agent:
         )
         tcp_options = TcpOptions(ignored_pid=os.getpid(), max_edges=config.max_edges)
         self.connections = ConnectionReporter(
-            functools.partial(TcpCapture, tcp_options),
+            functools.partial(open_tcp, features, tcp_options),
             entities,
             only_kubernetes=is_kubernetes,
             max_edges=config.max_edges,
         )
-        self._features: list[tuple[str, str, str]] = []
         self.open_connections()
         self.sampler = Sampler(config.max_events_per_s)
         self.node = config.node or platform.node()
@@ -106,6 +116,7 @@ class _Agent:
         self._lag_ns = 0
         self._events = 0
         self._attach_error = ""
+        self._clock = Clock()
         self._all_objects_due_s = 0.0
 
     async def drain_loop(self) -> None:
@@ -169,13 +180,7 @@ class _Agent:
 
     def open_connections(self) -> None:
         """Watch connections too, where the kernel lets us; without them requests are seen all the same."""
-        try:
-            self.connections.open()
-        except CaptureUnavailableError as exc:
-            _log.warning("connections are not watched", reason=exc.message, remedy=exc.remedy)
-            self._features = [("tcp", "off", exc.message)]
-        else:
-            self._features = [("tcp", "on", "")]
+        self.features.attempt("tcp", self.connections.open)
 
     def drain(self) -> None:
         """Everything that waits in the ring, through assembly; then a look at how much that was."""
@@ -185,8 +190,10 @@ class _Agent:
         notable = 0
         while True:
             events = self.capture.drain()
-            now_ns = time.time_ns()
-            offset_ns = now_ns - time.monotonic_ns()
+            moment = self._clock.look()
+            if moment.step_ns:
+                self._settle(moment)
+            now_ns, offset_ns = moment.now_ns, moment.offset_ns
             self._events += len(events)
             if len(events):
                 self._lag_ns = max(self._lag_ns, now_ns - offset_ns - int(events["end_ns"][0]))
@@ -195,6 +202,12 @@ class _Agent:
             if len(events) < _EMPTY_RING:
                 break
         self._look(notable)
+
+    def _settle(self, moment: Moment) -> None:
+        """The clock was set: what waits for a time of the old one is due now, or a step back would hold it for long."""
+        _log.warning("the clock was set", by_s=round(moment.step_ns / 1e9, 1))
+        nothing = np.zeros(0, dtype=EVENT)
+        self._keep(self.assembler.add(nothing, wall_offset_ns=moment.offset_before_ns, now_ns=moment.settling_ns))
 
     def _look(self, notable: int) -> None:
         """Keep the rate of events below its cap."""
@@ -278,6 +291,7 @@ class _Agent:
     def _condition(self) -> Condition:
         kernel = self.capture.ledger()
         export = self.exporter.statistics()
+        self.features.put_entities(self.entities.features(), has_kubernetes=self.entities.has_kubernetes)
         return Condition(
             seen=kernel["seen"],
             sampled=kernel["sampled"],
@@ -289,7 +303,7 @@ class _Agent:
             queue_bytes=export.queued_bytes,
             spool_bytes=export.spool.size_bytes,
             export_error=export.spool_error or export.last_error,
-            features=self._features,
+            features=self.features.rows(),
             unseen=Counter(command_of(pid) for pid in self.capture.unseen()),
         )
 
@@ -313,8 +327,12 @@ async def run_agent(config: AgentConfig) -> None:
     timeout = aiohttp.ClientTimeout(total=_POST_TIMEOUT_S)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         with Attachment(options, control_for(LIMITS[Level.FULL])) as capture:
-            entities = Entities(_entity_options(config))
-            await _run(_Agent(config, capture, entities, _exporter(session, config, key)))
+            features = Features()
+            judge_capture(features, capture)
+            try_process(features)
+            entities = Entities(_entity_options(config, features))
+            exporter = _exporter(session, config, key)
+            await _run(_Agent(config, features, capture=capture, entities=entities, exporter=exporter))
 
 
 def _stop_beating(config: AgentConfig) -> None:
@@ -376,9 +394,13 @@ def _require(config: AgentConfig) -> None:
         raise ConfigError("--server", config.server, "is not an address", remedy="begin it with http:// or https://")
 
 
-def _entity_options(config: AgentConfig) -> EntityOptions:
+def _entity_options(config: AgentConfig, features: Features) -> EntityOptions:
     return EntityOptions(
-        node=config.node, kubeconfig=config.kubeconfig, watch=config.watch, node_netns=config.node_netns
+        node=config.node,
+        kubeconfig=config.kubeconfig,
+        watch=config.watch,
+        node_netns=config.node_netns,
+        reads_processes=features.is_on("processes"),
     )
 
 

@@ -55,7 +55,7 @@ class EntityOptions:
 
     `node` is this node's name (empty: the host name). `watch` is "node" (own pods) or "cluster" (all pods).
     `node_netns` are the network namespaces in which Services are translated, several separated by commas (empty: the
-    node's own).
+    node's own). `reads_processes`: /proc shows the processes of this machine under the kernel's own numbers.
     """
 
     node: str = ""
@@ -63,6 +63,7 @@ class EntityOptions:
     watch: str = "node"
     node_netns: str = ""
     proc: Path = Path("/proc")
+    reads_processes: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +239,7 @@ class Entities:
         membership = parse(path) if path else Membership()
         name = command
         if not membership.container_id and not membership.pod_uid:
-            facts = read_process(pid, command, proc=self._options.proc)
+            facts = read_process(pid, command, proc=self._options.proc) if self._options.reads_processes else None
             if facts is not None:
                 name = facts.name
                 membership = membership if membership.unit else facts.membership

@@ -53,7 +53,7 @@ def statistics_on() -> Iterator[None]:
         return
     if descriptor < 0:
         reason = os.strerror(ctypes.get_errno())
-        remedy = "give the agent CAP_SYS_ADMIN, or leave this figure unknown"
+        remedy = "set sysctl kernel.bpf_stats_enabled=1 on the node, or grant CAP_SYS_ADMIN"
         raise UnavailableError(f"the kernel does not measure the run time of programs: {reason}", remedy=remedy)
     try:
         yield
