@@ -313,6 +313,7 @@ def _request(call: Call, role: str, index: int, one: tuple[int, int, bool], weig
         "client_port": 40_000 + index % 20_000,
         "pid": 1_000 + index % 50,
         "command": call.source.name[:15] if role == "client" else call.target.name[:15],
+        "target": "",
         "is_error": is_error,
         "latency_ns": latency_ns,
         "transfer_ns": latency_ns // 2,
