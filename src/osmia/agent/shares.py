@@ -10,10 +10,10 @@ __all__ = ["share_buckets", "share_out"]
 def share_out(total: int, weights: Sequence[float]) -> list[int]:
     """Whole parts of `total` that add up to it, in proportion to `weights` (largest remainder, ties to the first).
 
-    Weights are not negative; if none is positive, all count the same.
+    Weights are not negative; if none is positive, all count the same. Without takers nothing is shared out.
     """
-    if len(weights) == 1:
-        return [total]
+    if len(weights) <= 1:
+        return [total] * len(weights)
     whole = sum(weights)
     if whole <= 0:
         weights, whole = [1.0] * len(weights), float(len(weights))
