@@ -65,7 +65,8 @@ struct osmia_event {
 	__u64 end_ns;	  /* first byte of the response; PostgreSQL: ReadyForQuery */
 	__u64 cgroup_id;
 	__u64 task_start_ns; /* with pid: names the process for ever */
-	__u64 request_bytes; /* chunk: what the system call moved from `position` on */
+	__u64 request_bytes; /* chunk: its bytes and, if CUT, those behind it that were not copied
+			      */
 	__u64 response_bytes;
 	__u32 pid;
 	__u32 netns;

@@ -101,27 +101,35 @@ static __always_inline void one_segment(struct buffer *buffer, const void *data,
 	buffer->tail_end = buffer->data + length;
 }
 
-/* An iovec array in user memory of which `limit` bytes are moved. */
-static __always_inline int read_iovec(struct buffer *buffer, const struct iovec *vector,
-				      __u64 count, __u64 limit)
-{
-	struct iovec segments[SEGMENTS_MAX] = {};
-	__u32 size = (count < SEGMENTS_MAX ? count : SEGMENTS_MAX) * sizeof(struct iovec);
-	__u64 rest = limit;
+/* Room for what is read from user memory; half a stack, so it lives in a map. */
+struct segments {
+	struct iovec all[SEGMENTS_MAX];
+	struct message message;
+};
 
-	if (!count || bpf_probe_read_user(segments, size & 0xff, vector))
+/* An iovec array in user memory of which `limit` bytes are moved. */
+static __always_inline int read_iovec(struct buffer *buffer, struct segments *segments,
+				      const struct iovec *vector, __u64 count, __u64 limit)
+{
+	__u64 rest = limit;
+	__u64 size = (count < SEGMENTS_MAX ? count : SEGMENTS_MAX) * sizeof(struct iovec);
+
+	if (!count || bpf_probe_read_user(segments->all, size & 0xff, vector))
 		return -1;
 #pragma unroll
-	for (int i = 0; i < SEGMENTS_MAX; i++) {
-		__u64 length = segments[i].length < rest ? segments[i].length : rest;
+	for (__u32 i = 0; i < SEGMENTS_MAX; i++) {
+		__u64 length;
 
+		if (i >= count)
+			break;
+		length = segments->all[i].length < rest ? segments->all[i].length : rest;
 		if (!length)
 			continue;
 		if (rest == limit) {
-			buffer->data = segments[i].base;
+			buffer->data = segments->all[i].base;
 			buffer->length = length;
 		}
-		buffer->tail_end = segments[i].base + length;
+		buffer->tail_end = segments->all[i].base + length;
 		buffer->tail_length = length;
 		rest -= length;
 	}
@@ -131,13 +139,14 @@ static __always_inline int read_iovec(struct buffer *buffer, const struct iovec 
 	return 0;
 }
 
-static __always_inline int read_message(struct buffer *buffer, const void *header, __u64 limit)
+static __always_inline int read_message(struct buffer *buffer, struct segments *segments,
+					const void *header, __u64 limit)
 {
-	struct message message;
+	struct message *message = &segments->message;
 
-	if (bpf_probe_read_user(&message, __builtin_offsetof(struct message, control), header))
+	if (bpf_probe_read_user(message, __builtin_offsetof(struct message, control), header))
 		return -1;
-	return read_iovec(buffer, message.vector, message.count, limit);
+	return read_iovec(buffer, segments, message->vector, message->count, limit);
 }
 
 #endif

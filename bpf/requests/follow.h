@@ -65,9 +65,10 @@ static __always_inline bool next_segment(struct walk *walk, const struct buffer 
 	return true;
 }
 
-/* The next piece of the walk, at most one snippet. */
+/* The next piece of the walk, at most one snippet. Where the rest of the call is not copied, but
+ * for its last bytes, `cut_at` is their number + 1. */
 static __always_inline void send_chunk(const struct connection *connection, struct walk *walk,
-				       bool is_send, bool is_cut)
+				       bool is_send, __u32 cut_at)
 {
 	__u64 size = walk->left < OSMIA_REQUEST_SNIPPET ? walk->left : OSMIA_REQUEST_SNIPPET;
 	struct osmia_event *chunk = new_chunk(connection);
@@ -81,9 +82,9 @@ static __always_inline void send_chunk(const struct connection *connection, stru
 			copied = 0;
 		}
 		chunk->position = walk->position;
-		chunk->request_bytes = walk->rest;
+		chunk->request_bytes = cut_at ? walk->rest - (cut_at - 1) : size;
 		chunk->request_length = copied;
-		chunk->flags |= (is_send ? OSMIA_FLAG_SENT : 0) | (is_cut ? OSMIA_FLAG_CUT : 0);
+		chunk->flags |= (is_send ? OSMIA_FLAG_SENT : 0) | (cut_at ? OSMIA_FLAG_CUT : 0);
 		bpf_ringbuf_submit(chunk, BPF_RB_NO_WAKEUP);
 	}
 	walk->data += size;
@@ -107,6 +108,7 @@ __noinline int follow(void)
 	struct scratch *here = scratch_of_cpu();
 	struct connection *connection;
 	struct walk *walk;
+	bool has_tail;
 
 	if (!here)
 		return 0;
@@ -120,19 +122,20 @@ __noinline int follow(void)
 		walk->data = here->buffer.data;
 		walk->left = here->buffer.total;
 	}
+	has_tail = connection->event.protocol == OSMIA_POSTGRES && !here->buffer.vector;
 	for (int i = 0; i < CHUNKS_MAX; i++) {
-		bool is_cut = false;
+		bool is_last = i == CHUNKS_MAX - 1 && walk->rest > OSMIA_REQUEST_SNIPPET;
+		bool is_before =
+			i == CHUNKS_MAX - 2 && has_tail && walk->rest > 2 * OSMIA_REQUEST_SNIPPET;
 
 		if (!walk->rest || !next_segment(walk, &here->buffer))
 			return 0;
 		if (!walk->left)
 			continue;
-		if (i == CHUNKS_MAX - 1 && walk->rest > OSMIA_REQUEST_SNIPPET) {
-			is_cut = connection->event.protocol == OSMIA_HTTP || here->buffer.vector;
-			if (!is_cut)
-				skip_to_tail(walk);
-		}
-		send_chunk(connection, walk, here->buffer.is_send, is_cut);
+		if (is_last && has_tail)
+			skip_to_tail(walk);
+		send_chunk(connection, walk, here->buffer.is_send,
+			   is_before ? OSMIA_RESPONSE_TAIL + 1 : is_last && !has_tail);
 	}
 	return 0;
 }

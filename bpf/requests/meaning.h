@@ -122,8 +122,9 @@ static __always_inline enum meaning postgres_meaning(const __u8 *head, const __u
 		return MEANS_POSTGRES_READY;
 	if (length < 4 || length > 0x3fffffff)
 		return MEANS_NOTHING;
-	if (head[0] == 'Q' && length + 1 == total && head[5])
-		return MEANS_POSTGRES_REQUEST;
+	if (head[0] == 'Q' && head[5] &&
+	    (length + 1 == total || (length + 1 < total && length < 65536 && !tail[5])))
+		return MEANS_POSTGRES_REQUEST; /* or several, joined */
 	if ((head[0] == 'P' || head[0] == 'B') && ends_with_sync(tail))
 		return MEANS_POSTGRES_REQUEST;
 	return is_message_type(head[0]) ? MEANS_POSTGRES_MESSAGE : MEANS_NOTHING;

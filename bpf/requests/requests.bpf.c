@@ -218,8 +218,8 @@ static __always_inline bool begin_following(struct connection *connection)
 }
 
 /* What a request's first bytes are kept as, before it is known whether it comes alone. */
-static __always_inline void open_request(struct connection *connection, struct sock *sk,
-					 __u32 position)
+static __always_inline void open_request(struct connection *connection, __u32 position,
+					 __u32 response_position)
 {
 	struct osmia_event *event = &connection->event;
 
@@ -231,7 +231,7 @@ static __always_inline void open_request(struct connection *connection, struct s
 	event->request_bytes = event->response_bytes = 0;
 	event->response_head_length = event->response_tail_length = 0;
 	connection->request_position = position;
-	connection->response_position = response_position_now(connection, sk);
+	connection->response_position = response_position;
 	connection->phase = PHASE_REQUESTED;
 }
 
@@ -252,16 +252,16 @@ static __always_inline bool begin_http(struct connection *connection, struct soc
 				       const struct buffer *buffer)
 {
 	struct osmia_event *event = &connection->event;
-	__u32 position = position_of(connection, sk, buffer), end;
+	__u32 position = position_of(connection, sk, buffer), answered, end;
 
 	if (connection->phase == PHASE_REQUESTED && begin_following(connection)) {
 		follow_pending(connection, position);
 		return true;
 	}
+	answered = response_position_now(connection, sk);
 	if (connection->phase == PHASE_RESPONDING)
-		settle(connection, sk, position, response_position_now(connection, sk),
-		       OSMIA_FLAG_FINAL);
-	open_request(connection, sk, position);
+		settle(connection, sk, position, answered, OSMIA_FLAG_FINAL);
+	open_request(connection, position, answered);
 	copy_request(event, buffer);
 	end = head_end(event->request, event->request_length);
 	if (is_joined(buffer, end) && begin_following(connection))
@@ -280,7 +280,7 @@ static __always_inline bool begin_postgres(struct connection *connection, struct
 	__u16 cycles = 0;
 
 	if (is_new) {
-		open_request(connection, sk, position);
+		open_request(connection, position, response_position_now(connection, sk));
 		copy_request(&connection->event, buffer);
 		connection->executions = connection->cycles = 0;
 	} else {
@@ -600,9 +600,10 @@ static __always_inline void on_io_uring(void)
 }
 
 /* sendmmsg and recvmmsg: up to MESSAGES_MAX messages, each a buffer of its own. */
-static __always_inline void on_messages(struct buffer *buffer, const struct message *messages,
+static __always_inline void on_messages(struct scratch *here, const struct message *messages,
 					__u64 count)
 {
+	struct buffer *buffer = &here->buffer;
 	__u32 lengths[MESSAGES_MAX] = {}, after = 0;
 
 	if (!buffer->is_send) {
@@ -613,8 +614,8 @@ static __always_inline void on_messages(struct buffer *buffer, const struct mess
 				after += lengths[i];
 	}
 	for (__u32 i = 0; i < MESSAGES_MAX; i++) {
-		if (i >= count ||
-		    read_message(buffer, messages + i, buffer->is_send ? ~0ULL : lengths[i]))
+		if (i >= count || read_message(buffer, &here->segments, messages + i,
+					       buffer->is_send ? ~0ULL : lengths[i]))
 			return;
 		if (!buffer->is_send) {
 			after -= lengths[i];
@@ -657,15 +658,16 @@ int BPF_PROG(on_send, struct pt_regs *regs, long number)
 	begin_buffer(buffer, argument_1(regs), true);
 	switch (number) {
 	case SYS_WRITEV:
-		if (read_iovec(buffer, (const void *)argument_2(regs), argument_3(regs), ~0ULL))
+		if (read_iovec(buffer, &here->segments, (const void *)argument_2(regs),
+			       argument_3(regs), ~0ULL))
 			return 0;
 		break;
 	case SYS_SENDMSG:
-		if (read_message(buffer, (const void *)argument_2(regs), ~0ULL))
+		if (read_message(buffer, &here->segments, (const void *)argument_2(regs), ~0ULL))
 			return 0;
 		break;
 	case SYS_SENDMMSG:
-		on_messages(buffer, (const void *)argument_2(regs), argument_3(regs));
+		on_messages(here, (const void *)argument_2(regs), argument_3(regs));
 		return 0;
 	default:
 		one_segment(buffer, (const void *)argument_2(regs), argument_3(regs));
@@ -704,17 +706,18 @@ int BPF_PROG(on_receive, struct pt_regs *regs, long result)
 	begin_buffer(buffer, argument_1(regs), false);
 	switch (number) {
 	case SYS_READV:
-		if (read_iovec(buffer, (const void *)argument_2(regs), argument_3(regs), result))
+		if (read_iovec(buffer, &here->segments, (const void *)argument_2(regs),
+			       argument_3(regs), result))
 			return 0;
 		break;
 	case SYS_RECVMSG:
 		if (argument_3(regs) & MSG_PEEK ||
-		    read_message(buffer, (const void *)argument_2(regs), result))
+		    read_message(buffer, &here->segments, (const void *)argument_2(regs), result))
 			return 0;
 		break;
 	case SYS_RECVMMSG:
 		if (!(argument_4(regs) & MSG_PEEK))
-			on_messages(buffer, (const void *)argument_2(regs), result);
+			on_messages(here, (const void *)argument_2(regs), result);
 		return 0;
 	case SYS_RECVFROM:
 		if (argument_4(regs) & MSG_PEEK)

@@ -108,6 +108,7 @@ struct walk {
  * and the one that interrupts them does not use it. */
 struct scratch {
 	struct buffer buffer;
+	struct segments segments;
 	struct walk walk;
 	__u64 connection;
 };
