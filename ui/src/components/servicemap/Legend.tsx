@@ -35,6 +35,10 @@ export function Legend({ scheme, view, summary }: { scheme: Scheme; view: MapVie
           <i className="legend-dashes" />
           errors
         </span>
+        <span>
+          <i className="legend-dashes is-failing" />
+          connects fail
+        </span>
       </span>
       <span className="legend-group" data-testid="edge-count">
         {summary.shownEdges === summary.allEdges ? `${count(summary.allEdges)} edges` : `${count(summary.shownEdges)} of ${count(summary.allEdges)} edges`}

@@ -1,5 +1,6 @@
 /** The map as a table: one row per edge, for sorting and for those who read rather than look. */
 
+import { mainFailure } from '../network';
 import type { ServiceEdge, ServiceMapData, ServiceNode } from '../types';
 import type { Filters } from './emphasis';
 
@@ -12,6 +13,8 @@ export interface EdgeRow {
   protocol: string;
   isTls: boolean;
   service: string;
+  /** Why connects fail, most of them; empty where none did. */
+  failure: string;
   rate: number;
   p50Ns: number | null;
   p95Ns: number | null;
@@ -43,6 +46,7 @@ export function edgeRows(data: Pick<ServiceMapData, 'nodes' | 'edges'>, filters:
         protocol: edge.protocol,
         isTls: edge.is_tls,
         service: edge.services.map((service) => `${service.name}:${service.port}`).join(', '),
+        failure: mainFailure([edge]) ?? '',
         rate: edge.rate,
         p50Ns: edge.p50_ns,
         p95Ns: edge.p95_ns,

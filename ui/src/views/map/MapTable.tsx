@@ -83,6 +83,7 @@ function Row({ row, index, top, isOn, onSelect }: RowProps) {
           {protocolName(row.protocol, row.isTls)}
         </button>
         {row.service !== '' && <span className="faint"> {row.service}</span>}
+        {row.failure !== '' && <span className="bad"> {row.failure}</span>}
       </div>
       <div role="cell" className="num">{rate(row.rate)}</div>
       <div role="cell" className="num">{duration(row.p50Ns)}</div>

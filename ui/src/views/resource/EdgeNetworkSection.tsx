@@ -23,14 +23,14 @@ export function EdgeNetworkSection({ cluster, edge }: { cluster: string; edge: S
         <p className="dim">No agent saw connections of these calls in this time range.</p>
       ) : (
         <div className="details">
-          {isTcp(edge) && <p className="dim">What is spoken here is not recognised, or nobody answers: only connections are counted.</p>}
+          {isTcp(edge) && <p className="dim">{network.opened === 0 && network.failed > 0 ? 'No connect succeeded in this time range.' : 'What is spoken here is not recognised: only connections are counted.'}</p>}
           <Figures items={figuresOf(network)} />
           <Facts network={network} />
           {error !== null && data === undefined && <Failure what="The connections could not be read" error={error} onRetry={() => void refetch()} />}
           {data !== undefined && (
             <div className="details-charts">
               <ConnectsChart series={data.series} scheme={scheme} group="edge" />
-              <RoundTripChart series={data.series} scheme={scheme} group="edge" />
+              {hasTimes(data.series) && <RoundTripChart series={data.series} scheme={scheme} group="edge" />}
             </div>
           )}
           {data !== undefined && data.ports.length > 1 && <Ports ports={data.ports} />}
@@ -39,6 +39,9 @@ export function EdgeNetworkSection({ cluster, edge }: { cluster: string; edge: S
     </section>
   );
 }
+
+/** Where every connect fails there is nothing to draw. */
+const hasTimes = (series: NetworkDetails['series']): boolean => [...series.connect_p95_ns, ...series.rtt_p95_ns].some((value) => value !== null);
 
 function figuresOf(network: EdgeNetwork): Figure[] {
   const attempts = network.opened + network.failed;
