@@ -246,7 +246,7 @@ class _Agent:
         if not self.config.heartbeat:
             return
         try:
-            Path(self.config.heartbeat).touch()
+            Path(self.config.heartbeat).write_text(str(os.getpid()), encoding="ascii")
         except OSError as exc:
             _log.warning("heartbeat not written", file=self.config.heartbeat, problem=str(exc))
 
