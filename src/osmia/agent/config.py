@@ -53,8 +53,8 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_events_per_s: Annotated[float, msgspec.Meta(ge=0)] = setting(
         2000.0, "requests per second that are listed one by one; further ones are counted, and one in N listed; 0: all"
     )
-    ring_mib: Annotated[int, msgspec.Meta(ge=1, le=1024)] = setting(
-        8, "size of the event ring in MiB (a power of two); it counts twice as memory"
+    ring_kib: Annotated[int, msgspec.Meta(ge=4, le=1 << 20)] = setting(
+        8192, "size of the event ring in KiB (a power of two); it counts twice as memory"
     )
     max_connections: Annotated[int, msgspec.Meta(ge=64)] = setting(16_384, "connections followed at once (1 KB each)")
     max_edges: Annotated[int, msgspec.Meta(ge=64)] = setting(16_384, "edges counted at once (0.3 KB each)")

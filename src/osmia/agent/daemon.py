@@ -318,7 +318,7 @@ async def run_agent(config: AgentConfig) -> None:
     _require(config)
     options = CaptureOptions(
         ignored_pid=os.getpid(),
-        ring_bytes=config.ring_mib * 1024 * 1024,
+        ring_bytes=config.ring_kib * 1024,
         max_connections=config.max_connections,
         max_edges=config.max_edges,
     )
@@ -388,8 +388,8 @@ def _require(config: AgentConfig) -> None:
         if not getattr(config, name) and not (name == "key" and config.key_file):
             remedy = "copy it from the cluster's page of the Osmia server (Clusters, Add cluster)"
             raise ConfigError(f"--{name.replace('_', '-')}", "", "is missing", remedy=remedy)
-    if config.ring_mib & (config.ring_mib - 1):
-        raise ConfigError("--ring-mib", config.ring_mib, "is not a power of two", remedy="1, 2, 4, 8, 16, ...")
+    if config.ring_kib & (config.ring_kib - 1):
+        raise ConfigError("--ring-kib", config.ring_kib, "is not a power of two", remedy="64, 1024, 8192, ...")
     if not config.server.startswith(("http://", "https://")):
         raise ConfigError("--server", config.server, "is not an address", remedy="begin it with http:// or https://")
 
