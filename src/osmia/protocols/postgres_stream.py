@@ -143,19 +143,13 @@ class _Unit:
 
     def exchange(self, closed_ns: int | None = None) -> Exchange:
         """As it stands; without a response it ended when the connection was closed."""
-        is_unanswered = not self.response_bytes and closed_ns is not None
-        end_ns = closed_ns if is_unanswered and closed_ns is not None else self.last_ns or self.start_ns
-        return Exchange(
-            bytes(self.request),
-            bytes(self.response_head),
-            self._tail(),
-            self.start_ns,
-            end_ns,
-            end_ns,
-            self.request_bytes,
-            self.response_bytes,
-            is_unanswered=is_unanswered,
-        )
+        if closed_ns is not None and (not self.response_bytes or self.last_ns < self.start_ns):
+            times = (self.start_ns, closed_ns, closed_ns)
+            return Exchange(bytes(self.request), b"", b"", *times, self.request_bytes, 0, is_unanswered=True)
+        end_ns = max(self.last_ns, self.start_ns)
+        times = (self.start_ns, end_ns, end_ns)
+        head = bytes(self.response_head)
+        return Exchange(bytes(self.request), head, self._tail(), *times, self.request_bytes, self.response_bytes)
 
     def _tail(self) -> bytes:
         """How the response ended, if the head does not show it."""
@@ -427,9 +421,8 @@ class PostgresStream:
             self._steps[0].unit.add_response(Part(0, b"N", is_first=True, is_last=True, began_ns=time_ns), time_ns)
             self._step_over()
             return data[1:]
-        if data[:1] in (b"S", b"G"):
-            self._is_ignored = True
-        self._steps.clear()
+        self._is_ignored = data[:1] in (b"S", b"G")
+        self._lose()
         return data
 
     def _skip_response(self, piece: Piece, time_ns: int) -> None:

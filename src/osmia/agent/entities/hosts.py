@@ -58,15 +58,17 @@ def _take(data: bytes, found: set[str]) -> bool:
         if type_ in {_DONE, _ERROR} or length < _HEADER.size:
             return False
         if type_ == _NEW_ADDRESS:
-            found |= _addresses(data, offset + _HEADER.size, offset + length)
+            found |= _addresses(data, offset + _HEADER.size, min(offset + length, len(data)))
         offset += (length + 3) & ~3
     return True
 
 
 def _addresses(data: bytes, offset: int, end: int) -> set[str]:
+    if offset + _ADDRESS_MESSAGE.size > end:
+        return set()
     family = data[offset]
     offset += _ADDRESS_MESSAGE.size
-    size = {socket.AF_INET: 4, socket.AF_INET6: 16}.get(socket.AddressFamily(family), 0)
+    size = {int(socket.AF_INET): 4, int(socket.AF_INET6): 16}.get(family, 0)
     values: dict[int, str] = {}
     while offset + _ATTRIBUTE.size <= end:
         length, type_ = _ATTRIBUTE.unpack_from(data, offset)

@@ -38,6 +38,7 @@ ADAPTED = "application/json;as=PartialObjectMetadata{list};g=meta.k8s.io;v=v1,ap
 
 _log = get_logger("entities.informer")
 _GONE_CODE, _BAD_SERVER = 410, 502
+_GARBAGE = (msgspec.MsgspecError, UnicodeDecodeError)  # msgspec gives the latter for text that is not UTF-8
 _DISCONNECTS = (aiohttp.ClientError, TimeoutError, OSError)
 
 T = TypeVar("T", bound=Object)
@@ -169,7 +170,7 @@ class Informer(Generic[T]):
             except _DISCONNECTS as exc:
                 self._note(f"{type(exc).__name__}: {exc}")
                 await anyio.sleep(backoff.failed())
-            except msgspec.MsgspecError as exc:
+            except _GARBAGE as exc:
                 self._note(f"an answer that is not understood: {exc}")
                 await anyio.sleep(backoff.failed())
             except Exception as exc:  # noqa: BLE001 - around a whole task; logged and counted
@@ -268,7 +269,7 @@ class Informer(Generic[T]):
                 self.counters["garbage"] += 1
                 return _End.BROKEN
             obj = msgspec.json.decode(event.object, type=self.source.type)
-        except msgspec.MsgspecError:
+        except _GARBAGE:
             self.counters["garbage"] += 1
             return _End.BROKEN
         self.counters["events"] += 1
