@@ -122,12 +122,13 @@ def counted(  # noqa: PLR0913 - the fields of what it makes
     histogram: dict[int, int] | None = None,
     error_histogram: dict[int, int] | None = None,
     key: int = 1,
+    server_port: int = 8080,
     last_ns: int = 0,
 ) -> Uncaptured:
     """Requests of the edge of `event()` that the kernel only counted."""
     edge = np.zeros(1, dtype=EDGE)[0]
     edge["cgroup_id"], edge["role"], edge["protocol"] = CLIENT_CGROUP, RoleCode.CLIENT, ProtocolCode.HTTP
-    edge["remote_ip"], edge["server_port"] = np.void(packed(SERVER_IP)), 8080
+    edge["remote_ip"], edge["server_port"] = np.void(packed(SERVER_IP)), server_port
     edge["first_ns"], edge["last_ns"] = 0, last_ns
     return Uncaptured(
         key,

@@ -43,7 +43,7 @@ class Uncaptured:
 
 @dataclass(slots=True)
 class _Edge:
-    """Totals of one edge at the last read, and what of its buckets has been told, by whether they are errors."""
+    """What has been told of the totals of one edge and of its buckets, by whether they are errors."""
 
     totals: tuple[int, ...] = (0,) * len(_SUMS)
     buckets: dict[tuple[int, bool], int] = field(default_factory=dict)
@@ -86,9 +86,10 @@ class UncapturedTracker:
         if edge is None or totals[0] < edge.totals[0]:  # a smaller total: the entry was dropped and made anew
             edge = self._edges[key] = _Edge()
         count, errors, latency, sent, received = (
-            max(0, now - was) for now, was in zip(totals, edge.totals, strict=True)
+            max(0, now - told) for now, told in zip(totals, edge.totals, strict=True)
         )
-        edge.totals = totals
+        errors = min(errors, count)  # read while it changed: the error is told with its request, next time
+        edge.totals = (totals[0], edge.totals[1] + errors, *totals[2:])
         edge.untold[False] += count - errors
         edge.untold[True] += errors
         told = _tell(edge, buckets)

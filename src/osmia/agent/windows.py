@@ -148,6 +148,10 @@ class Windows:
                     continue
                 shares = known.get(is_error) or _nameless(known, one, is_error=is_error, name=name)
                 parts += _parts(shares, spans, count, histogram)
+            if not parts and (one.request_bytes or one.response_bytes):
+                # More bytes of requests that were counted earlier.
+                shares = known.get(False) or known.get(True) or _nameless(known, one, is_error=False, name=name)
+                parts = [_Part(_window_of(until_ns), share.endpoint, 0, {}, 1, 1) for share in shares[:1]]
             self._add_parts(one, parts, since_ns, until_ns)
 
     def flush(self) -> list[Window]:
