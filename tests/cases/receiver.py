@@ -57,12 +57,13 @@ class Receiver:
         sequence = int(request.headers["Osmia-Sequence"])
         key = (request.headers["Osmia-Agent"], sequence, table.value)
         self.batches[key] += 1
+        rows = decode(table, payload, max_bytes=_MAX_BYTES, now_s=time.time())
         if self.batches[key] == 1:
             self.sequences.append(sequence)
-            self.tables[table].append(decode(table, payload, max_bytes=_MAX_BYTES, now_s=time.time()))
+            self.tables[table].append(rows)
         news, self._news = self._news, anyio.Event()
         news.set()
-        return web.json_response({})
+        return web.json_response({"accepted": rows.num_rows})
 
     async def settle(self, *, since_s: float | None = None, longest_hold_s: float = 2.2) -> None:
         """Wait for a report that was made when nothing of before `since_s` (now) could be held back any more."""
