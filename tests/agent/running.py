@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -19,10 +23,22 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from osmia.agent.kernel import run_time
 from osmia.model.wire import Table
 from osmia.server.ingest.decode import decode
 
-__all__ = ["Agent", "Sink", "free_port", "nginx_or_skip", "running_agent", "serving_nginx", "wait_for", "wrk"]
+__all__ = [
+    "Agent",
+    "Sink",
+    "free_port",
+    "nginx_or_skip",
+    "programs_alive",
+    "programs_of",
+    "running_agent",
+    "serving_nginx",
+    "wait_for",
+    "wrk",
+]
 
 
 def wait_for(condition: Callable[[], object], what: str, *, within_s: float = 15) -> None:
@@ -74,8 +90,13 @@ class Sink:
             def log_message(self, *_: object) -> None:
                 """Quiet."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
-        self._server.daemon_threads = True
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_: object) -> None:
+                """Agents are killed here."""
+
+        self._server = Server(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
@@ -174,6 +195,29 @@ def serving_nginx(directory: Path) -> Iterator[int]:
         finally:
             process.terminate()
             process.wait(10)
+
+
+def programs_of(pid: int) -> set[int]:
+    """Ids of the BPF programs that a process holds."""
+    found = set()
+    for entry in Path(f"/proc/{pid}/fdinfo").iterdir():
+        with contextlib.suppress(OSError):
+            match = re.search(r"^prog_id:\s+(\d+)$", entry.read_text(), re.MULTILINE)
+            if match:
+                found.add(int(match[1]))
+    return found
+
+
+def programs_alive(ids: set[int]) -> set[int]:
+    """Those of them that the kernel still holds."""
+    alive = set()
+    for number in ids:
+        # BPF_PROG_GET_FD_BY_ID: a descriptor, or -1 where there is no such program any more.
+        descriptor = run_time._bpf(13, bytearray(struct.pack("<III", number, 0, 0)))
+        if descriptor >= 0:
+            os.close(descriptor)
+            alive.add(number)
+    return alive
 
 
 def wrk(port: int, *, seconds: int, options: Sequence[str] = ("-t1", "-c16")) -> int:
