@@ -69,6 +69,6 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True):
     cpu_budget_cores: _Positive = setting(0.5, "cores that the agent's process may use before detail is given up")
     memory_budget_mib: _Positive = setting(512.0, "memory that the agent may use before detail is given up")
     calm_s: _Positive = setting(30.0, "seconds of calm after which one level of detail comes back")
-    heartbeat: str = setting("", "file that gets our process id at every report, for probes of a supervisor; empty: none")
+    heartbeat: str = setting("", "file that gets our process id at every report, for a supervisor; empty: none")
     log_level: str = setting("info", "debug, info, warning or error")
     log_json: bool = setting(False, "log as JSON lines")  # noqa: FBT003 - a row of the table
