@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from osmia.agent.assembly import Assembler
-from osmia.agent.events import EventFlag, EventKind, RoleCode
+from osmia.agent.events import EventFlag, EventKind, ProtocolCode, RoleCode
+from osmia.agent.redaction import Redaction
 from osmia.model.entity import EntityKind
 from osmia.model.histogram import bucket_of
-from osmia.model.request import UNCAPTURED, Request, Role
+from osmia.model.request import NO_RESPONSE, UNCAPTURED, Request, Role
 from tests.agent.events import (
+    CLIENT_CGROUP,
     CLIENT_IP,
     DATABASE,
     SERVER_CGROUP,
@@ -45,17 +47,17 @@ def add(assembler: Assembler, *events: dict[str, object], after_ns: int = 5_000_
 
 def server_side(**values: object) -> dict[str, object]:
     """The same exchange as `event()`, seen at the server."""
-    return event(
-        edge=2,
-        connection=0xFFFF_0002,
-        cgroup_id=SERVER_CGROUP,
-        pid=92,
-        command=b"server",
-        role=RoleCode.SERVER,
-        local=(SERVER_IP, 8080),
-        remote=(CLIENT_IP, 40_000),
-        **values,
-    )
+    other_end: dict[str, object] = {
+        "edge": 2,
+        "connection": 0xFFFF_0002,
+        "cgroup_id": SERVER_CGROUP,
+        "pid": 92,
+        "command": b"server",
+        "role": RoleCode.SERVER,
+        "local": (SERVER_IP, 8080),
+        "remote": (CLIENT_IP, 40_000),
+    }
+    return event(**other_end | values)
 
 
 def test_a_client_event_becomes_a_request_with_both_ends_named(assembler: Assembler) -> None:
@@ -259,3 +261,202 @@ def test_memory_follows_the_traffic_of_now(assembler: Assembler) -> None:
 
     assert request.destination.id == DATABASE.id
     assert len(assembler._ends) == 2
+
+
+def test_a_request_without_a_response_is_an_error_of_its_own(assembler: Assembler) -> None:
+    """The connection ended first: it took until then, and it failed."""
+    unanswered = event(flags=EventFlag.UNANSWERED, response_head=b"", response_bytes=0, end_ns=9_000_000)
+
+    (request,) = add(assembler, unanswered)
+
+    assert (request.status, request.is_error, request.latency_ns) == (NO_RESPONSE, True, 8_000_000)
+    (window,) = assembler.flush()
+    assert (window.count, window.errors, window.key.status) == (1, 1, NO_RESPONSE)
+    assert assembler.statistics().unanswered == 1
+
+
+PATH = b"/run/postgresql/.s.PGSQL.5432"
+
+
+def test_both_ends_of_a_unix_socket_find_each_other(assembler: Assembler) -> None:
+    """There are no addresses: each end's socket names the other, and the path stands for the address."""
+    unix = {"flags": EventFlag.UNIX, "path": PATH}
+    client = event(connection=71, peer=72, **unix)
+    server = server_side() | {"connection": 72, "peer": 71, **unix}
+
+    requests = add(assembler, client, server)
+
+    assert [str(request.server) for request in requests] == ["unix:/run/postgresql/.s.PGSQL.5432"] * 2
+    for request in requests:
+        assert (request.source.id, request.destination.id, request.server_port) == (WEB.id, DATABASE.id, 0)
+        assert request.client_process is not None
+        assert request.server_process is not None
+        assert (request.client_process.pid, request.server_process.pid) == (41, 92)
+
+
+def test_the_unseen_end_of_a_unix_socket_is_on_this_machine(assembler: Assembler) -> None:
+    """After a short wait the far end is the node, not an outsider with a strange name."""
+    before = add(assembler, event(connection=71, peer=72, flags=EventFlag.UNIX, path=PATH))
+
+    (request,) = add(assembler, after_ns=300_000_000)
+
+    assert before == []
+    assert request.destination.kind is EntityKind.NODE
+
+
+def test_two_sockets_of_one_path_are_not_mixed_up(assembler: Assembler, entities: FakeEntities) -> None:
+    """Two clients of one server over one path keep their own names."""
+    entities.by_cgroup[777] = DATABASE
+    unix = {"flags": EventFlag.UNIX, "path": PATH}
+    ends = [
+        event(connection=71, peer=72, **unix),
+        server_side() | {"connection": 72, "peer": 71, **unix},
+        event(connection=81, peer=82, cgroup_id=777, pid=43, **unix),
+        server_side() | {"connection": 82, "peer": 81, **unix},
+    ]
+
+    requests = add(assembler, *ends)
+
+    clients = [request.client_process.pid for request in requests if request.client_process]
+    assert clients == [41, 41, 43, 43]
+
+
+def test_workers_that_share_a_port_are_told_apart(assembler: Assembler) -> None:
+    """Of two pre-forked servers each client finds the one that answered it."""
+    first, second = (CLIENT_IP, 40_001), (CLIENT_IP, 40_002)
+    requests = add(
+        assembler,
+        server_side() | {"connection": 1, "remote": first, "pid": 101},
+        server_side() | {"connection": 2, "remote": second, "pid": 102},
+        event(connection=3, local=first),
+        event(connection=4, local=second),
+    )
+
+    pairs = {(one.client.port, one.server_process.pid) for one in requests if one.server_process}
+    assert pairs == {(40_001, 101), (40_002, 102)}
+
+
+def test_a_socket_that_was_passed_on_has_its_new_owner(assembler: Assembler) -> None:
+    """The process that answers a request owns it, whoever answered the one before."""
+    requests = add(assembler, server_side(pid=101), server_side(pid=102, sequence=2))
+
+    assert [one.server_process.pid for one in requests if one.server_process] == [101, 102]
+
+
+def test_a_declared_response_is_held_until_it_is_complete(assembler: Assembler) -> None:
+    """Its size and the time to its last byte are those of all of it."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+    before = add(assembler, event(response_head=head, response_bytes=len(head)))
+    running = add(assembler, event(kind=EventKind.REMAINDER, response_bytes=500, last_ms=10))
+
+    (request,) = add(assembler, event(kind=EventKind.REMAINDER, response_bytes=len(head) + 1000, last_ms=25))
+
+    assert before == running == []
+    assert (request.response_bytes, request.transfer_ns) == (len(head) + 1000, 25_000_000)
+    assert assembler.statistics().unfinished == 0
+
+
+def test_a_response_that_stalls_is_reported_and_its_rest_counted(assembler: Assembler) -> None:
+    """Nobody waits for ever; bytes that come afterwards are in the windows."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+    add(assembler, event(response_head=head, response_bytes=len(head)))
+
+    (request,) = add(assembler, after_ns=400_000_000)
+    add(assembler, event(kind=EventKind.REMAINDER, response_bytes=len(head) + 1000, flags=EventFlag.FINAL))
+
+    assert request.response_bytes == len(head)
+    assert assembler.statistics().unfinished == 1
+    assert sum(window.response_bytes for window in assembler.flush()) == len(head) + 1000
+
+
+def test_a_response_that_never_ends_is_reported_after_a_minute(assembler: Assembler) -> None:
+    """A stream of events that goes on for hours is one request, with what it had by then."""
+    add(assembler, event(response_head=CHUNKED, response_bytes=len(CHUNKED)))
+    found: list[Request] = []
+    for tenth in range(1, 700):
+        more = event(kind=EventKind.REMAINDER, response_bytes=1000 * tenth, last_ms=100 * tenth)
+        found += add(assembler, more, after_ns=tenth * 100_000_000)
+
+    assert [60_000 <= request.transfer_ns / 1e6 <= 61_000 for request in found] == [True]
+
+
+def test_a_chunked_response_in_one_piece_is_complete(assembler: Assembler) -> None:
+    """Its last chunk is there: nothing is waited for."""
+    whole = CHUNKED + b"5\r\nhello\r\n0\r\n\r\n"
+
+    (request,) = add(assembler, event(response_head=whole, response_bytes=len(whole)))
+
+    assert (request.response_bytes, request.transfer_ns) == (len(whole), 0)
+
+
+def test_an_answer_before_the_request_has_ended_waits_for_it(assembler: Assembler) -> None:
+    """A server that refuses an upload early: the request has all the bytes that were sent."""
+    upload = b"POST /files HTTP/1.1\r\nContent-Length: 5000\r\n\r\n"
+    before = add(assembler, event(request=upload, request_bytes=1000))
+
+    (request,) = add(assembler, event(kind=EventKind.REMAINDER, request_bytes=len(upload) + 5000, response_bytes=43))
+
+    assert before == []
+    assert (request.request_bytes, request.response_bytes, request.transfer_ns) == (len(upload) + 5000, 43, 0)
+
+
+def test_the_answer_to_head_has_no_body(assembler: Assembler) -> None:
+    """What its head declares is never sent, so it is not waited for."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+
+    (request,) = add(assembler, event(request=b"HEAD / HTTP/1.1\r\n\r\n", response_head=head, response_bytes=len(head)))
+
+    assert request.response_bytes == len(head)
+
+
+def test_weights_reach_the_request_list(assembler: Assembler) -> None:
+    """A row says for how many requests it stands, the window counts it once."""
+    (request,) = add(assembler, event(weight=17))
+
+    assert request.weight == 17
+    assert [window.count for window in assembler.flush()] == [1]
+
+
+def test_dns_answers_are_handed_on() -> None:
+    """Payload, process, cgroup and time go to whoever names addresses; nothing becomes a request."""
+    told: list[tuple[bytes, int, int, int]] = []
+    assembler = Assembler(FakeEntities(), on_dns=lambda *answer: told.append(answer))
+
+    requests = add(assembler, event(kind=EventKind.DNS, protocol=3, request=b"\x12\x34\x81\x80", end_ns=7))
+
+    assert requests == []
+    assert told == [(b"\x12\x34\x81\x80", 41, CLIENT_CGROUP, WALL_NS + 7)]
+
+
+def test_a_reused_connection_name_does_not_inherit_prepared_statements(assembler: Assembler) -> None:
+    """The kernel gives a socket's address to the next one; its statements are not those of the last one."""
+    parse = b"P\x00\x00\x00\x17one\x00SELECT 1 + 2\x00\x00\x00" + b"S\x00\x00\x00\x04"
+    execute = b"B\x00\x00\x00\x0f\x00one\x00\x00\x00\x00\x00\x00\x00" + b"E\x00\x00\x00\x09\x00\x00\x00\x00\x00"
+    ready = b"C\x00\x00\x00\x0dSELECT 1\x00Z\x00\x00\x00\x05I"
+    postgres = {"protocol": ProtocolCode.POSTGRES, "response_head": ready, "response_bytes": len(ready)}
+
+    known = add(assembler, event(request=parse, **postgres), event(request=execute, sequence=2, **postgres))
+    late = add(assembler, event(request=execute, sequence=1, **postgres))
+
+    assert "SELECT" in known[1].template
+    assert "SELECT" not in late[0].template
+    assert assembler.statistics().joined_late == 1
+
+
+def test_few_templates_are_reported_whatever_is_asked(entities: FakeEntities) -> None:
+    """A service's templates are bounded in windows and requests, and no count is lost by it."""
+    assembler = Assembler(entities, redaction=Redaction(templates_max=10))
+    names = [f"{chr(97 + n // 26)}{chr(97 + n % 26)}x" for n in range(300)]
+    for start in range(0, 300, 10):
+        add(
+            assembler,
+            *(
+                event(sequence=n, request=f"GET /{names[n]} HTTP/1.1\r\n\r\n".encode())
+                for n in range(start, start + 10)
+            ),
+        )
+
+    windows = assembler.flush()
+
+    assert len({window.key.template for window in windows}) <= 12
+    assert sum(window.count for window in windows) == 300

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from osmia.agent.assembly import Assembler
+from osmia.agent.uncaptured import Uncaptured
 from osmia.model.histogram import bucket_of
 from osmia.model.request import UNCAPTURED
 from osmia.model.window import WINDOW_S, Window
@@ -62,7 +63,7 @@ CALLS = st.builds(
 )
 
 
-def uncaptured(calls: Sequence[Call], edge: int, last_ns: int) -> object:
+def uncaptured(calls: Sequence[Call], edge: int, last_ns: int) -> Uncaptured:
     """What the kernel counted of an edge."""
     mine = [call for call in calls if call.edge == edge and not call.is_event]
     buckets = {
