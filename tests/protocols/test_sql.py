@@ -151,6 +151,13 @@ def test_quoted_identifiers_stay_where_they_are_made_of_words(sql: str, template
         ("SET SESSION AUTHORIZATION anna", "SET SESSION AUTHORIZATION ?"),
         ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"),
         ("BEGIN; SET LOCAL app.user TO anna; SELECT 1", "BEGIN; SET LOCAL app.user TO ?; SELECT ?"),
+        ("CREATE ROLE us3r_xk2qz9wv7pb LOGIN", "CREATE ROLE us3r_? LOGIN"),
+        ("SELECT * FROM tmp_7f3c9a1b2d JOIN t1 USING (id)", "SELECT * FROM tmp_? JOIN t1 USING (id)"),
+        (
+            "SELECT int4range(1, 2), sha256(a), jsonb_path_query(b)",
+            "SELECT int4range(?, ?), sha256(a), jsonb_path_query(b)",
+        ),
+        ("SELECT col_2024_total FROM sales_q1_report", "SELECT col_2024_total FROM sales_q1_report"),
         ("UPDATE t SET a = b, c = 'd'", "UPDATE t SET a = b, c = ?"),
         ("ALTER ROLE anna SET app.token TO swordfish", "ALTER ROLE anna SET app.token TO ?"),
         ("ALTER SYSTEM SET a = 'b'", "ALTER SYSTEM SET a = ?"),

@@ -74,6 +74,7 @@ _PLAIN_NAME = re.compile(r"[\w$.\-?]{1,63}")
 _IN_TEMPLATE = re.compile(r"\{\w+\}")
 _SPLIT_WORD = re.compile(r"[\w$\ufffd]+$")
 _FIRST_WORD = re.compile(r"[(\s;]*([A-Za-z]+)")
+_ODD_WORD = re.compile(r"(?<![\w$\"?.])[^\W\d]\w*\d\w*[^\W_]{4}\w*")  # a digit, and enough behind it for a token
 _LETTER = re.compile(r"[^\W\d_]")
 _SIGN = re.compile(r"([(,=<>\[] ?)[-+] ?\?")
 _LIST = re.compile(
@@ -103,6 +104,7 @@ _BARE_VALUES = frozenset([
     "LISTEN", "UNLISTEN", "NOTIFY", "SET", "ALTER", "CREATE",
 ])
 # fmt: on
+_MANY_NUMBERS = re.compile(r"\?[^\W_]*(?:_?\?[^\W_]*){2,}")
 _NUMBER_IN_NAME = re.compile(r"(?<=_)[0-9a-f]+(?![A-Za-z0-9])|[0-9]+")
 
 
@@ -134,6 +136,7 @@ def normalise(sql: str, *, is_truncated: bool = False) -> Statement:
         return Statement(UNKNOWN, FOREIGN if _LETTER.search(text) else text)
     if method in _BARE_VALUES or ";" in text:
         text = _without_bare_values(text)
+    text = _ODD_WORD.sub(_odd_word, text)
     if ";" in text:
         method += CUT
     return Statement(method, text)
@@ -145,7 +148,7 @@ def without_numbers(name: str) -> str:
     bare = name.strip(' "')
     if bare in ("", CUT):
         return name
-    counted = _NUMBER_IN_NAME.sub("?", bare)
+    counted = _MANY_NUMBERS.sub("?", _NUMBER_IN_NAME.sub("?", bare))
     is_plain = _PLAIN_NAME.fullmatch(counted) and word_template(counted) == counted
     return name.replace(bare, counted if is_plain else "?")
 
@@ -214,6 +217,17 @@ def _replacement(sql: str, found: re.Match[str]) -> tuple[str, int]:
         return (_identifier(found["name"]), found.end()) if found["name_end"] else (CUT, -1)
     has_end = found["string_end"] or found["escaped_end"]
     return ("?", found.end()) if has_end else ("?" + CUT, -1)
+
+
+@functools.lru_cache(maxsize=1024)
+def _without_hash(name: str) -> str:
+    template = word_template(name)
+    return _IN_TEMPLATE.sub("?", template) if "{hash}" in template else name
+
+
+def _odd_word(found: re.Match[str]) -> str:
+    """An identifier without a token that a program put into it (`tmp_7f3c9a1b`)."""
+    return _without_hash(found[0])
 
 
 @functools.lru_cache(maxsize=1024)
