@@ -460,3 +460,26 @@ def test_few_templates_are_reported_whatever_is_asked(entities: FakeEntities) ->
 
     assert len({window.key.template for window in windows}) <= 12
     assert sum(window.count for window in windows) == 300
+
+
+def test_a_client_whose_event_sampling_left_out_is_the_usual_one(assembler: Assembler) -> None:
+    """Of short connections on one host most ends are not sent: the far end is who was seen there before."""
+    loopback = {"local": ("127.0.0.1", 8080), "remote": ("127.0.0.1", 40_000)}
+    add(assembler, event(local=loopback["remote"], remote=loopback["local"]), server_side(**loopback))
+
+    (request,) = add(assembler, server_side(**loopback | {"remote": ("127.0.0.1", 40_001)}, connection=9, weight=20))
+
+    assert request.source.id == WEB.id
+    assert request.client_process is None
+
+
+def test_without_sampling_nobody_is_assumed(assembler: Assembler) -> None:
+    """An end that should have been seen and was not is not given another's name."""
+    loopback = {"local": ("127.0.0.1", 8080), "remote": ("127.0.0.1", 40_000)}
+    add(assembler, event(local=loopback["remote"], remote=loopback["local"]), server_side(**loopback))
+    before = add(assembler, server_side(**loopback | {"remote": ("127.0.0.1", 40_001)}, connection=9))
+
+    (request,) = add(assembler, after_ns=300_000_000)
+
+    assert before == []
+    assert request.source.kind is EntityKind.NODE

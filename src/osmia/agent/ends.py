@@ -2,7 +2,8 @@
 
 Whatever end of a connection a process on this machine was seen at is remembered, so that two ends on one host find
 each other before any address is looked up: TCP by the address, AF_UNIX by the number of the socket. Where the far end
-is not known *yet* there is no answer, and the event is to be asked for again a little later.
+is not known *yet* there is no answer, and the event is to be asked for again a little later. Where sampling may have
+left the far end's event out, it is taken for who was last seen there on the same edge.
 """
 
 from __future__ import annotations
@@ -81,6 +82,7 @@ class Sighting:
     local: Address
     remote: Address
     command: str
+    is_sampled: bool
     at_ns: int
 
     @classmethod
@@ -99,6 +101,7 @@ class Sighting:
             local=local,
             remote=remote,
             command=_text(event["command"]),
+            is_sampled=int(event["weight"]) > 1,
             at_ns=int(event["end_ns"]) + wall_offset_ns,
         )
 
@@ -122,6 +125,7 @@ class Ends:
         self._ends: OrderedDict[_EndKey, _End] = OrderedDict()
         self._pairs: OrderedDict[ConnectionKey, Pair] = OrderedDict()
         self._names: dict[EdgeKey, Names] = {}
+        self._usual: OrderedDict[int, Entity] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._pairs) + len(self._ends)
@@ -197,9 +201,14 @@ class Ends:
         service, far_address = self._far_address(seen)
         far_key = _far_key(seen, far_address)
         end = self._ends.get((*far_key, seen.local.ip, seen.local.port)) or self._ends.get(far_key)
-        far = end.entity if end else self._far_entity(far_address, seen.at_ns)
-        if not is_last_try and (far is None or (end is None and far.kind in _HOST_KINDS)):
+        usual = self._usual.get(seen.edge) if end is None and seen.is_sampled else None
+        far = end.entity if end else usual or self._far_entity(far_address, seen.at_ns)
+        if not is_last_try and usual is None and (far is None or (end is None and far.kind in _HOST_KINDS)):
             return None
+        if end is not None:
+            self._usual[seen.edge] = end.entity
+            self._usual.move_to_end(seen.edge)
+            _shrink(self._usual, _NAMES_MAX)
         far = far or Entity(EntityKind.EXTERNAL, far_address.ip)
         near_entity = replace(near.entity, ip=seen.local.ip)
         far_entity = replace(far, ip=far_address.ip, service=service or far.service)
