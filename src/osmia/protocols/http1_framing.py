@@ -114,8 +114,10 @@ class Framing:
         if self._part is _Part.LOST:
             start = self._look_for_end(data, start)
         while start < len(data) and self._part is not _Part.OVER:
-            if self._part in (_Part.UNTIL_CLOSE, _Part.LOST):
+            if self._part is _Part.UNTIL_CLOSE:
                 return len(data)
+            if self._part is _Part.LOST:
+                return start
             if self._part in (_Part.CHUNK_SIZE, _Part.TRAILER):
                 start = self._eat_line(data, start)
                 continue
@@ -145,9 +147,10 @@ class Framing:
     def _eat_line(self, data: bytes, start: int) -> int:
         """A chunk's size or a trailer field, up to the end of its line."""
         end = data.find(b"\n", start) + 1 or len(data)
-        self._line += data[start : min(end, start + _MAX_LINE_BYTES)]
+        end = min(end, start + _MAX_LINE_BYTES - len(self._line))
+        self._line += data[start:end]
         if not self._line.endswith(b"\n"):
-            if len(self._line) >= _MAX_LINE_BYTES:
+            if len(self._line) == _MAX_LINE_BYTES:
                 self._part = self._broken
                 self._line.clear()
             return end
@@ -159,7 +162,7 @@ class Framing:
         size = _SIZE_LINE.fullmatch(line)
         if size is None:
             self._part = self._broken
-            return start
+            return end
         self._left = int(size[1], 16) + _LINE_BREAK_BYTES
         self._part = _Part.CHUNK if self._left > _LINE_BREAK_BYTES else _Part.TRAILER
         return end

@@ -225,11 +225,10 @@ class Http1Stream:
             self._done.append(self._queue.popleft().exchange())
 
     def _forget_request(self) -> None:
-        """What came is no request, or nobody can say which."""
-        if self._answering is not None and len(self._queue) == 1:
-            self._lose()
-            return
+        """What came is no request, or nobody can say which; nor is what the server may have begun to answer to it."""
         self._queue.pop()
+        if not self._queue:
+            self._answering = None
         self._requests_seen += 1
         self._asking, self._is_in_doubt = None, True
 
