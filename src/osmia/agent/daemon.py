@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import os
 import platform
 import signal
@@ -235,6 +236,8 @@ class _Agent:
         requests = Requests.joined(self._requests)
         self._requests, self._listed_requests = [], 0
         for start in range(0, len(requests), _REQUESTS_PER_BATCH):
+            if start:
+                self.drain()  # a long list takes time to write, and the ring fills meanwhile
             part = requests[start : start + _REQUESTS_PER_BATCH]
             self.exporter.submit(wire.Table.REQUESTS, request_columns(part, self.redaction))
         self.exporter.submit(wire.Table.LEDGER, self.health.ledger_columns(self._condition(), now_ns=now_ns))
@@ -363,6 +366,7 @@ async def _run(agent: _Agent) -> None:
         await agent.entities.wait_ready(_NAMES_WITHIN_S)
         _log.info("capturing", node=agent.node, server=agent.config.server, scope=str(agent.config.scope))
         agent.beat()
+        gc.freeze()  # what was imported lives as long as we do: no collection needs to look at it again
         tasks.start_soon(agent.drain_loop)
         tasks.start_soon(agent.flush_loop)
         tasks.start_soon(agent.health_loop)
