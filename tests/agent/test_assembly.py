@@ -165,6 +165,20 @@ def test_an_undeclared_response_waits_for_its_remainder(assembler: Assembler) ->
     assert (request.response_bytes, request.transfer_ns) == (9_000, 31_000_000)
 
 
+def test_connections_that_follow_at_one_place_within_a_batch_keep_their_requests(assembler: Assembler) -> None:
+    """On a busy machine a socket's place is taken again before we look: each remainder finds its own request."""
+    events = []
+    for start_ns, size in ((1_000_000, 7_000), (5_000_000, 8_000)):
+        times = {"start_ns": start_ns, "end_ns": start_ns + 100_000}
+        events.append(event(response_head=CHUNKED, response_bytes=len(CHUNKED), **times))
+        more = event(kind=EventKind.REMAINDER, response_bytes=size, flags=EventFlag.FINAL, **times)
+        events.append(more)
+
+    requests = add(assembler, *events)
+
+    assert [request.response_bytes for request in requests] == [7_000, 8_000]
+
+
 def test_an_undeclared_response_is_reported_after_a_quarter_second(assembler: Assembler) -> None:
     """A connection that stays idle does not keep its last request from the user."""
     add(assembler, event(response_head=CHUNKED, response_bytes=len(CHUNKED)))

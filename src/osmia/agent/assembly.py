@@ -30,7 +30,7 @@ from osmia.agent.following import Following
 from osmia.agent.reading import Answer, Reader, Statement, Verdict, ends_chunked, request_length
 from osmia.agent.redaction import Redaction
 from osmia.agent.requests import PROTOCOL_OF, ROW, Group, Pair, Requests
-from osmia.agent.unfinished import UNKNOWN_TOTAL, Open, Unfinished
+from osmia.agent.unfinished import UNKNOWN_TOTAL, Open, OpenKey, Unfinished
 from osmia.agent.windows import Windows
 from osmia.model.request import Protocol
 from osmia.model.window import Window
@@ -272,7 +272,7 @@ class Assembler:
             event, row = rows.events[index], made[index].copy()
             group, target = batch.groups[int(row["group"])], batch.targets[index]
             one = Open(group, row, target, batch.request_totals[index], batch.response_totals[index])
-            self._unfinished.hold((int(event["connection"]), int(event["sequence"])), one, now_ns)
+            self._unfinished.hold(_open_key(event), one, now_ns)
         is_complete = is_request & ~is_open
         if is_complete.all():
             return Requests(batch.groups, made, batch.targets)
@@ -332,8 +332,7 @@ class Assembler:
     def _take_remainders(self, remainders: NDArray[np.void], now_ns: int) -> None:
         may_be_early = len(self._waiting) > 0  # its request may be among those whose far end is not known yet
         for event in remainders:
-            key = (int(event["connection"]), int(event["sequence"]))
-            more = self._unfinished.take(key, event, now_ns, may_be_early=may_be_early)
+            more = self._unfinished.take(_open_key(event), event, now_ns, may_be_early=may_be_early)
             if more is not None:
                 self._windows.add_bytes(
                     more.group,
@@ -346,6 +345,10 @@ class Assembler:
         changed = {name: getattr(self._statistics, name) + amount for name, amount in by.items() if amount}
         if changed:
             self._statistics = replace(self._statistics, **changed)
+
+
+def _open_key(event: NDArray[np.void]) -> OpenKey:
+    return (int(event["connection"]), int(event["sequence"]), int(event["start_ns"]))
 
 
 _HTTP = next(code for code, protocol in PROTOCOL_OF.items() if protocol is Protocol.HTTP)

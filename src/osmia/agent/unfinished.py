@@ -32,8 +32,8 @@ _EARLY_MAX = 8_192
 _LATE_MAX = 8_192
 _NS_PER_MS = 1_000_000
 
-OpenKey = tuple[int, int]
-"""Connection and sequence: one request."""
+OpenKey = tuple[int, int, int]
+"""Connection, sequence and start: one request. The next connection at the same place in the kernel counts anew."""
 
 
 @dataclass(slots=True)
