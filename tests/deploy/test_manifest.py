@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from osmia import __version__
+from osmia.agent.check.machine import CAPABILITIES
 from osmia.agent.config import AgentConfig
 from osmia.settings import table
 from tests.deploy.conftest import ROOT, Object, find, handed_out, pod_of
@@ -66,6 +67,16 @@ def test_the_agent_has_no_capability_but_those_it_says_it_uses() -> None:
     assert context["allowPrivilegeEscalation"] is False
     assert context["privileged"] is False
     assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+
+
+def test_each_capability_is_one_that_agent_check_explains() -> None:
+    """What is granted is in the table of `osmia agent check`; what is there and not granted is told in 0019."""
+    granted = {f"CAP_{name}" for name in container()["securityContext"]["capabilities"]["add"]}
+    explained = {one.name for one in CAPABILITIES}
+    decision = (ROOT / "docs/decisions/0019-agent-daemonset.md").read_text()
+
+    assert granted <= explained
+    assert all(f"| `{name.removeprefix('CAP_')}` |" in decision for name in explained)
 
 
 def test_every_variable_is_a_setting() -> None:

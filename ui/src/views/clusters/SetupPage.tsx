@@ -14,8 +14,8 @@ import { clusterQuery } from '@/state/queries';
 import './clusters.css';
 
 const WAYS = [
-  { value: 'helm', label: 'Helm', note: 'Installs the agent on every node as a DaemonSet.' },
-  { value: 'kubectl', label: 'kubectl', note: 'The same, from a plain manifest.' },
+  { value: 'helm', label: 'Helm', note: 'Installs the agent on every node as a DaemonSet, by the chart in deploy/helm/osmia-agent of the source.' },
+  { value: 'kubectl', label: 'kubectl', note: 'The same without Helm: deploy/kubernetes/osmia-agent.yaml, with id, key and address filled in by this server.' },
   { value: 'host', label: 'Plain host', note: 'Watches one Linux machine, without Kubernetes. Needs root and a kernel with BTF (5.8 or later).' },
 ] as const;
 
