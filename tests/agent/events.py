@@ -35,7 +35,7 @@ class FakeEntities:
         """By cgroup, else a process."""
         return self.by_cgroup.get(cgroup_id) or Entity(EntityKind.PROCESS, command)
 
-    def remote(self, address: Address, *, at_ns: int) -> Entity | None:
+    def remote(self, address: Address, *, at_ns: int, cgroup_id: int = 0) -> Entity | None:
         """By address; None while it is late."""
         if address.ip in self.late:
             return None

@@ -172,6 +172,8 @@ class Assembler:
         kinds = events["kind"]
         is_request = kinds == EventKind.REQUEST
         has_others = not is_request.all()
+        if has_others:  # first, for the requests that these names were asked for
+            self._tell_dns(events[kinds == EventKind.DNS], wall_offset_ns)
         rows = _Rows.joined(
             (
                 self._waiting,
@@ -182,7 +184,6 @@ class Assembler:
         complete = self._take(rows, wall_offset_ns=wall_offset_ns, now_ns=now_ns) if len(rows) else None
         if has_others:
             self._take_remainders(events[kinds == EventKind.REMAINDER], now_ns)
-            self._tell_dns(events[kinds == EventKind.DNS], wall_offset_ns)
         requests = Requests.joined([*([complete] if complete else []), self._unfinished.finished(now_ns)])
         self._ends.forget(now_ns)
         self._reader.forget(now_ns)

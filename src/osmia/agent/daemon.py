@@ -15,6 +15,7 @@ import functools
 import gc
 import os
 import platform
+import re
 import signal
 import time
 from collections import Counter
@@ -95,6 +96,7 @@ class _Agent:
             only_kubernetes=is_kubernetes,
             redaction=self.redaction,
             quiet_ns=int((_SWEEP_S + _SWEEP_SLACK_S) * 1e9),
+            on_dns=entities.on_dns,
         )
         tcp_options = TcpOptions(ignored_pid=os.getpid(), max_edges=config.max_edges)
         self.connections = ConnectionReporter(
@@ -273,6 +275,7 @@ class _Agent:
         """Everything that was seen and is missing somewhere, by cause; `kernel` is the capture's ledger."""
         assembly = self.assembler.statistics()
         export = self.exporter.statistics()
+        merged = self.redaction.statistics()
         return {cause: kernel[cause] for cause in LEDGER_CAUSES} | {
             "held_full": assembly.lost_held_full,
             "windows_full": assembly.lost_windows_full,
@@ -282,6 +285,7 @@ class _Agent:
             "joined_late": assembly.joined_late,
             "stream_gaps": assembly.gaps,
             "unmatched": assembly.unmatched,
+            "templates_merged": merged.merged + merged.other,
             "request_list_full": self._lost_requests,
             "queue_full": export.lost_queue_full,
             "spool_evicted": export.spool.evicted_requests,
@@ -364,7 +368,7 @@ async def _run(agent: _Agent) -> None:
         tasks.start_soon(agent.entities.run)
         # What happens meanwhile waits in the ring, and is named right from the first request on.
         await agent.entities.wait_ready(_NAMES_WITHIN_S)
-        _log.info("capturing", node=agent.node, server=agent.config.server, scope=str(agent.config.scope))
+        _log.info("capturing", node=agent.node, server=_without_user(agent.config.server), scope=str(agent.config.scope))
         agent.beat()
         gc.freeze()  # what was imported lives as long as we do: no collection needs to look at it again
         tasks.start_soon(agent.drain_loop)
@@ -385,6 +389,11 @@ def _notable(events: NDArray[np.void]) -> int:
     """For how many requests the notable events stand."""
     chosen = (events["flags"] & _NOTABLE != 0) & (events["kind"] == EventKind.REQUEST)
     return int(events["weight"][chosen].sum())
+
+
+def _without_user(url: str) -> str:
+    """An address as it may stand in a log: without user and password."""
+    return re.sub(r"//[^/@]*@", "//", url)
 
 
 def _require(config: AgentConfig) -> None:

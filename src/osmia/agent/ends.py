@@ -50,8 +50,11 @@ class EntityLookup(typing.Protocol):
         """The entity a process of this machine belongs to, None if that is not known yet."""
         ...
 
-    def remote(self, address: Address, *, at_ns: int) -> Entity | None:
-        """The owner of an address, EXTERNAL if nobody here owns it, None if that is not known yet."""
+    def remote(self, address: Address, *, at_ns: int, cgroup_id: int = 0) -> Entity | None:
+        """The owner of an address, EXTERNAL if nobody here owns it, None if that is not known yet.
+
+        An EXTERNAL may be called by the name that DNS gave the control group of its client.
+        """
         ...
 
     def translate(self, client: Address, server: Address) -> Address | None:
@@ -181,7 +184,8 @@ class Ends:
         near = near or Entity(EntityKind.PROCESS, command or "unknown")
         _, remote = _addresses(edge)
         far_address = Address(remote.ip, int(edge["server_port"]))
-        far = self._far_entity(far_address, now_ns) or Entity(EntityKind.EXTERNAL, far_address.ip)
+        client = int(edge["cgroup_id"]) if role is Role.CLIENT else 0
+        far = self._far_entity(far_address, now_ns, client) or Entity(EntityKind.EXTERNAL, far_address.ip)
         if role is Role.CLIENT and not far_address.is_unix:
             far = replace(far, service=self._entities.service_of(far_address) or far.service)
         if not self._is_in_scope(near, far):
@@ -202,7 +206,8 @@ class Ends:
         far_key = _far_key(seen, far_address)
         end = self._ends.get((*far_key, seen.local.ip, seen.local.port)) or self._ends.get(far_key)
         usual = self._usual.get(seen.edge) if end is None and seen.is_sampled else None
-        far = end.entity if end else usual or self._far_entity(far_address, seen.at_ns)
+        client = seen.cgroup_id if seen.role is Role.CLIENT else 0
+        far = end.entity if end else usual or self._far_entity(far_address, seen.at_ns, client)
         if not is_last_try and usual is None and (far is None or (end is None and far.kind in _HOST_KINDS)):
             return None
         if end is not None:
@@ -242,9 +247,9 @@ class Ends:
             return service, self._entities.translate(seen.local, seen.remote) or seen.remote
         return "", self._entities.origin(seen.remote, seen.local) or seen.remote
 
-    def _far_entity(self, address: Address, at_ns: int) -> Entity | None:
+    def _far_entity(self, address: Address, at_ns: int, cgroup_id: int) -> Entity | None:
         """The other end of an AF_UNIX connection is surely on this machine."""
-        return self._entities.remote(_SOMEWHERE_HERE if address.is_unix else address, at_ns=at_ns)
+        return self._entities.remote(_SOMEWHERE_HERE if address.is_unix else address, at_ns=at_ns, cgroup_id=cgroup_id)
 
     def _names_of(self, seen: Sighting, near: Entity, far: Entity, server_port: int) -> Names:
         source, destination = (near, far) if seen.role is Role.CLIENT else (far, near)

@@ -82,7 +82,7 @@ async def tail(*, json_lines: bool, duration_s: float | None, port: int | None, 
     """
     with Capture(CaptureOptions(ignored_pid=os.getpid())) as capture:
         entities = Entities(EntityOptions(kubeconfig=kubeconfig))
-        assembler = Assembler(entities, quiet_ns=int(2.5 * _SWEEP_S * 1e9))
+        assembler = Assembler(entities, quiet_ns=int(2.5 * _SWEEP_S * 1e9), on_dns=entities.on_dns)
         show = _printer(json_lines=json_lines)
         sys.stderr.write("watching every request on this host; Ctrl-C ends\n")
         sys.stderr.flush()

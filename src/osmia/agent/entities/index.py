@@ -27,6 +27,7 @@ from osmia.agent.entities.cluster import Cluster
 from osmia.agent.entities.conntrack import Conntrack
 from osmia.agent.entities.hosts import local_addresses, node_namespace
 from osmia.agent.entities.informer import Informer, InformerTiming, Source
+from osmia.agent.entities.names import DnsNames
 from osmia.agent.entities.objects import EndpointSlice, MetadataOnly, Node, Pod, Service, Workload
 from osmia.agent.entities.processes import read_process, short_id
 from osmia.agent.entities.watch import CgroupWatch
@@ -97,6 +98,7 @@ class Entities:
         self._watch: CgroupWatch | None = None
         given = [Path(one.strip()) for one in self._options.node_netns.split(",") if one.strip()]
         self._namespaces = given or [node_namespace(self._options.proc)]
+        self._names = DnsNames()
         self._conntracks: list[Conntrack] = []
         self._informers: dict[str, Informer[Any]] = {}
         self._own_addresses: frozenset[str] = frozenset()
@@ -159,10 +161,11 @@ class Entities:
             self._local.popitem(last=False)
         return entity
 
-    def remote(self, address: Address, *, at_ns: int) -> Entity | None:
+    def remote(self, address: Address, *, at_ns: int, cgroup_id: int = 0) -> Entity | None:
         """Who owned an address at a time (Unix ns): EXTERNAL if nobody here, None if that cannot be said yet.
 
-        "Not yet" lasts two seconds per unknown private address, and until the cluster's objects are known.
+        "Not yet" lasts two seconds per unknown private address, and until the cluster's objects are known. An EXTERNAL
+        is called what DNS told the control group `cgroup_id`, that of its client; else by its address.
         """
         ip = address.ip
         if ip in self._own_addresses or ip.startswith("127.") or ip == "::1":
@@ -173,7 +176,13 @@ class Entities:
         if self._access is not None and self._is_undecided(ip):
             self._counters["undecided"] += 1
             return None
-        return Entity(EntityKind.EXTERNAL, ip, ip=ip)
+        name = self._names.name_of(ip, cgroup_id, now_ns=self._now_ns()) if cgroup_id else ""
+        return Entity(EntityKind.EXTERNAL, name or ip, ip=ip)
+
+    def on_dns(self, payload: bytes, pid: int, cgroup_id: int, now_ns: int) -> None:
+        """A process of this machine was given this DNS answer."""
+        del pid
+        self._names.learn(payload, cgroup_id, now_ns=now_ns)
 
     def translate(self, client: Address, server: Address) -> Address | None:
         """Where a connection to `server` really went, by the node's connection tracking; None if not rewritten."""
@@ -221,6 +230,7 @@ class Entities:
         """Counters and sizes, by name."""
         numbers = dict(self._counters) | dict(self._cluster.statistics())
         numbers |= {"cgroups": len(self._cgroups), "cgroup_walks": self._cgroups.walks}
+        numbers |= {"dns_names": len(self._names)} | {f"dns_{name}": one for name, one in self._names.counters.items()}
         if self._watch is not None:
             numbers |= {f"cgroup_watch_{name}": value for name, value in self._watch.counters.items()}
         for conntrack in self._conntracks:
