@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlparse
 from sqlparse import tokens
 
 from bench.result import Bench, Result, at_least, at_most, median_ns
 from osmia.model.request import Protocol
 from osmia.protocols.postgres import PostgresConnection, scan
-from osmia.protocols.registry import PROTOCOLS
+from osmia.protocols.registry import PROTOCOLS, STREAMS
 from osmia.protocols.sql import normalise
+from osmia.protocols.streams import Chunk
 
 __all__ = ["BENCHES", "STATEMENTS"]
 
@@ -35,6 +38,10 @@ _PARSE = b"P\0\0\0\x1d_pg3_7\0SELECT $1, name\0\0\0S\0\0\0\4"
 _GET = b"GET /users/4711/orders/7f3c9a1b2?page=2&q=shoes HTTP/1.1\r\nHost: shop\r\nAccept: */*\r\n\r\n"
 _OK = b"HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nContent-Type: text/html\r\nContent-Length: 612\r\n\r\n"
 _ROWS = b"T\0\0\0\x1e\0\1n\0" + bytes(21) + b"D\0\0\0\x0b\0\1\0\0\0\0011" + b"C\0\0\0\x0dSELECT 1\0Z\0\0\0\5I"
+_RUN = b"B\0\0\0\x1c\0_pg3_7\0\0\1\0\0\0\1\0\0\0\2EU\0\1\0\0" + b"D\0\0\0\6P\0" + b"E\0\0\0\x09\0\0\0\0\0"
+_COLUMN = b"\0\1n\0" + bytes(18)
+_RAN = b"2\0\0\0\4" + b"T\0\0\0\x1a" + _COLUMN + b"D\0\0\0\x0b\0\1\0\0\0\0011" + b"C\0\0\0\x0dSELECT 1\0"
+_DEPTH, _BATCHES, _RECORD_BYTES = 16, 8, 512
 
 
 def _with_sqlparse(sql: str) -> str:
@@ -91,6 +98,71 @@ def _http_response() -> Result:
     return at_most(median_ns(lambda: parser.response(_OK, b"")) / 1000, 10, "us", "nginx's headers")
 
 
+def _pipeline(request: bytes, response: bytes, *, ends: tuple[bytes, bytes] = (b"", b"")) -> list[Chunk]:
+    """A connection with 16 requests under way at a time, as the kernel copies it: records of 512 bytes."""
+    chunks: list[Chunk] = []
+    positions = {True: 0, False: 0}
+    for batch in range(_BATCHES):
+        for is_request, data in ((True, request * _DEPTH + ends[0]), (False, response * _DEPTH + ends[1])):
+            for start in range(0, len(data), _RECORD_BYTES):
+                piece = data[start : start + _RECORD_BYTES]
+                chunks.append(Chunk(is_request, batch * 1000, positions[is_request], piece, len(piece)))
+                positions[is_request] += len(piece)
+    return chunks
+
+
+def _stream_ns(protocol: Protocol, chunks: Sequence[Chunk]) -> float:
+    """Median ns for one exchange."""
+    exchanges = _DEPTH * _BATCHES
+
+    def feed() -> int:
+        stream = STREAMS[protocol]()
+        return sum(len(stream.feed(chunk)) for chunk in chunks)
+
+    if feed() != exchanges:
+        raise AssertionError(f"the stream found {feed()} exchanges, not {exchanges}")
+    return median_ns(feed) / exchanges
+
+
+def _http_stream_ns() -> float:
+    body = b"x" * 612
+    return _stream_ns(Protocol.HTTP, _pipeline(_GET, _OK + body))
+
+
+def _postgres_stream_ns() -> float:
+    return _stream_ns(Protocol.POSTGRES, _pipeline(_RUN, _RAN, ends=(b"S\0\0\0\4", b"Z\0\0\0\5I")))
+
+
+def _http_stream() -> Result:
+    return at_most(_http_stream_ns() / 1000, 40, "us/exchange", "16 GETs under way, 612-byte bodies copied whole")
+
+
+def _postgres_stream() -> Result:
+    return at_most(_postgres_stream_ns() / 1000, 60, "us/exchange", "Bind, Describe, Execute; 16 before each Sync")
+
+
+def _http_stream_ratio() -> Result:
+    parser = PROTOCOLS[Protocol.HTTP]
+    parsing = median_ns(lambda: (parser.request(_GET), parser.response(_OK, b"")))
+    return at_most(
+        _http_stream_ns() / parsing, 2, "x", f"parsing request and response {parsing / 1000:.1f} us, same run"
+    )
+
+
+def _postgres_stream_ratio() -> Result:
+    parser, connection = PROTOCOLS[Protocol.POSTGRES], PostgresConnection()
+    connection.feed_request(_PARSE)
+
+    def parse() -> None:
+        scan.cache_clear()
+        connection.feed_request(_RUN)
+        parser.response(_RAN, b"")
+
+    parsing = median_ns(parse)
+    ours = _postgres_stream_ns()
+    return at_most(ours / parsing, 2, "x", f"parsing statement and answer {parsing / 1000:.1f} us, same run")
+
+
 BENCHES: dict[str, Bench] = {
     "sql": _sql,
     "sql_ratio": _sql_ratio,
@@ -98,4 +170,8 @@ BENCHES: dict[str, Bench] = {
     "postgres_answer": _postgres_answer,
     "http_request": _http_request,
     "http_response": _http_response,
+    "http_stream": _http_stream,
+    "http_stream_ratio": _http_stream_ratio,
+    "postgres_stream": _postgres_stream,
+    "postgres_stream_ratio": _postgres_stream_ratio,
 }
