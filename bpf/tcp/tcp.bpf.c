@@ -347,6 +347,7 @@ static __always_inline void count_failure(struct osmia_tcp_socket *socket, struc
 	if (!edge)
 		return;
 	COUNT(seen);
+	socket->local_port = bpf_ntohs(BPF_CORE_READ((struct inet_sock___tcp *)sk, inet_sport));
 	touch(edge, socket);
 	ADD(edge->retransmits, TCP_FIELD(sk, total_retrans));
 	switch (SOCK_FIELD(sk, sk_err)) {
@@ -363,7 +364,7 @@ static __always_inline void count_failure(struct osmia_tcp_socket *socket, struc
 		ADD(edge->unreachable, 1);
 		break;
 	case 0: /* the client's own doing */
-		if (!BPF_CORE_READ(sk, __sk_common.skc_num))
+		if (!socket->local_port)
 			ADD(edge->failed_otherwise, 1); /* no local port was free */
 		else if (SYN_SENT_IS_OLD(age_ns, TCP_FIELD(sk, total_retrans)))
 			ADD(edge->timed_out, 1);

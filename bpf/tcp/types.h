@@ -53,6 +53,10 @@ struct sock___tcp {
 	counter_t sk_drops;
 };
 
+struct inet_sock___tcp {
+	__be16 inet_sport; /* unlike skc_num it is still there in the state CLOSE */
+};
+
 struct tcp_sock___tcp {
 	__u64 bytes_sent;
 	__u64 bytes_retrans;
