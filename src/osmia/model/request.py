@@ -51,7 +51,7 @@ class Address:
     def of_unix(cls, path: bytes) -> Address:
         """From the last bytes of a server's socket path, padded with NUL; an abstract name gets its usual @."""
         name = path.rstrip(b"\0")
-        is_cut = len(name) == len(path) and not name.startswith((b"/", b"\0"))
+        is_cut = bool(name) and not name.startswith((b"/", b"\0"))
         text = name.decode("utf-8", "replace").replace("\0", "@")
         text = "".join(one if one.isprintable() else "\ufffd" for one in text)
         return cls(f"{_UNIX}{'…' if is_cut else ''}{text}", 0)
