@@ -90,6 +90,14 @@ def test_unknown_variable_stops_the_start(key: str, remedy: str) -> None:
     assert caught.value.remedy.startswith(remedy)
 
 
+def test_a_misspelt_secret_is_not_told() -> None:
+    """The message names the variable; its value may be a key that must not stand in a log."""
+    with pytest.raises(ConfigError, match="OSMIA_HIVE_KEYS") as caught:
+        read("hive", Config, {}, {"OSMIA_HIVE_KEYS": "swordfish"})
+
+    assert "swordfish" not in str(caught.value)
+
+
 def test_table_lists_every_setting_in_order() -> None:
     """The reference and the help text are made from this."""
     rows = table("hive", Config)

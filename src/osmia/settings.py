@@ -19,6 +19,8 @@ from osmia.model.errors import ConfigError
 
 __all__ = ["SettingRow", "options", "read", "setting", "table"]
 
+_SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "URL")
+
 T = TypeVar("T", bound=msgspec.Struct)
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -133,4 +135,9 @@ def _refuse_unknown(program: str, rows: Mapping[str, SettingRow], environ: Mappi
             close = difflib.get_close_matches(name, rows, n=1)
             known = ", ".join(sorted(row.environment_key for row in rows.values()))
             remedy = f"did you mean {rows[close[0]].environment_key}?" if close else f"known: {known}"
-            raise ConfigError(key, environ[key], "no such setting", remedy=remedy)
+            raise ConfigError(key, _shown(key, environ[key]), "no such setting", remedy=remedy)
+
+
+def _shown(key: str, value: str) -> str:
+    """What an error message may tell of a value: nothing where the name says that it is a secret."""
+    return "(hidden)" if any(word in key.upper() for word in _SECRET_WORDS) else value
