@@ -18,6 +18,8 @@ __all__ = ["ProcessFacts", "program_name", "read_process", "short_id"]
 _INTERPRETER = re.compile(r"^(python|pypy|ruby|perl|php|node|nodejs|bun|deno|java|bash|sh|dash)[\d.]*$")
 _GENERIC_SCRIPTS = {"__main__.py", "main.py", "app.py", "manage.py", "server.js", "index.js", "main.js", "app.js"}
 _OPTIONS_WITH_VALUE = {"-W", "-X", "-I", "-r", "--require", "--import", "-cp", "-classpath", "--class-path", "-C"}
+_INLINE = re.compile(r"-[A-Za-z]{0,4}[ceE]|-p|-pe|--(?:eval|print)(?:=.*)?")  # program text follows: `bash -lc '...'`
+_FILE = re.compile(r"[\w./@+~-]{1,200}")
 _KERNEL_NAME_MAX = 15
 _SHORT_ID = 12
 
@@ -73,7 +75,7 @@ def _script(program: str, arguments: Sequence[str]) -> str:
             return rest[0]
         if argument == "-jar" and rest:
             return rest[0].rpartition("/")[2]
-        if argument in {"-c", "-e", "--eval", "-p"}:
+        if _INLINE.fullmatch(argument):
             return ""
         if argument in _OPTIONS_WITH_VALUE:
             del rest[:1]
@@ -85,6 +87,8 @@ def _script(program: str, arguments: Sequence[str]) -> str:
 def _file(path: str) -> str:
     """The script's name, with its directory where the name alone says nothing."""
     directory, _, name = path.rpartition("/")
+    if not _FILE.fullmatch(path):  # a value of an option that we do not know, which may be anything
+        return ""
     if not any(letter.isalpha() for letter in name):  # /dev/fd/3
         return ""
     above = directory.rpartition("/")[2]
