@@ -154,12 +154,13 @@ def test_query_keeps_sorted_names_only(target: str, template: str) -> None:
         ("anna:pw@db.example:5432", "db.example:5432"),
         ("10.0.0.1:443", "{ip}:443"),
         ("[2001:db8::1]:443", "{ip}:443"),
-        ("ip-10-0-0-1.eu-west.example", "ip-{id}.eu-west.example"),
+        ("ip-10-0-0-1.eu-west-1.example", "ip-10-0-0-1.eu-west-1.example"),
+        ("5b0f7c1e-93d2-4a68-8e17-c4d9a2b6f035.push.example", "{uuid}.push.example"),
         ("7f3c9a1b2d.tunnel.example:443", "{hash}.tunnel.example:443"),
         ("a b", "{host}"),
         ("/path?x", "{host}"),
     ],
 )
 def test_authorities_keep_names_only(authority: str, template: str) -> None:
-    """A host's labels are judged as path segments are; user and password go."""
+    """Tokens among the labels of a host go, and so do user and password; regions and numbers stay."""
     assert authority_template(authority) == template

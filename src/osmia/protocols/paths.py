@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 from osmia.protocols.parser import CUT
 from osmia.protocols.words import is_word, word_template
 
-__all__ = ["authority_template", "target_template"]
+__all__ = ["authority_template", "host_template", "target_template"]
 
 _MAX_QUERY_NAMES = 16
 _MAX_BARE_NAME = 12
@@ -65,8 +65,18 @@ def authority_template(authority: str) -> str:
     found = _HOST_AND_PORT.fullmatch(authority.rpartition("@")[2])
     if found is None:
         return "{host}"
-    host = "{ip}" if _ADDRESS.match(found[1]) else ".".join([word_template(label) for label in found[1].split(".")])
+    host = "{ip}" if _ADDRESS.match(found[1]) else host_template(found[1])
     return host + (found[2] or "")
+
+
+def host_template(host: str) -> str:
+    """The name of a host without tokens among its labels; numbers stay, since they tell regions and machines."""
+    return ".".join([_label(label) for label in host.split(".")])
+
+
+def _label(label: str) -> str:
+    template = word_template(label)
+    return template if "{hash}" in template or "{uuid}" in template else label
 
 
 def _path_template(path: str) -> str:
