@@ -368,7 +368,9 @@ async def _run(agent: _Agent) -> None:
         tasks.start_soon(agent.entities.run)
         # What happens meanwhile waits in the ring, and is named right from the first request on.
         await agent.entities.wait_ready(_NAMES_WITHIN_S)
-        _log.info("capturing", node=agent.node, server=_without_user(agent.config.server), scope=str(agent.config.scope))
+        _log.info(
+            "capturing", node=agent.node, server=_without_user(agent.config.server), scope=str(agent.config.scope)
+        )
         agent.beat()
         gc.freeze()  # what was imported lives as long as we do: no collection needs to look at it again
         tasks.start_soon(agent.drain_loop)
