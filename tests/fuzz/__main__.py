@@ -12,6 +12,7 @@ import json
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from rich.console import Console
@@ -32,11 +33,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(TARGETS)}; all if none is given")
     parser.add_argument("--seconds", type=int, default=600, help="for each target")
+    parser.add_argument("--jobs", type=int, default=1, help="targets at a time")
     chosen = parser.parse_args()
     unknown = [name for name in chosen.names if name not in TARGETS]
     if unknown:
         parser.error(f"no target is called {', '.join(unknown)}; there are {', '.join(TARGETS)}")
-    rows = {name: _fuzz(name, TARGETS[name], chosen.seconds) for name in chosen.names or TARGETS}
+    names = chosen.names or list(TARGETS)
+    with ThreadPoolExecutor(chosen.jobs) as pool:
+        found = pool.map(lambda name: _fuzz(name, TARGETS[name], chosen.seconds), names)
+        rows = dict(zip(names, found, strict=True))
     _write(rows)
     Console(width=120).print(_table(rows))
     return int(not all(row["holds"] for row in rows.values()))
