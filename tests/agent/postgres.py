@@ -22,7 +22,8 @@ def _binary(name: str) -> str:
     return str(found[-1])
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -37,7 +38,7 @@ def postgres_server() -> Iterator[int]:
     home = Path(tempfile.mkdtemp(prefix="osmia-pg-"))
     if account:
         os.chown(home, account.pw_uid, account.pw_gid)
-    port = _free_port()
+    port = free_port()
     data = home / "data"
     subprocess.run(
         [_binary("initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "--no-sync"],
