@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import rig
+from bench.connects import tcp_connect_us
 from bench.result import Bench, Result, at_least, at_most, median_ns
 from osmia.agent.assembly import Assembler
 from tests.agent.events import FakeEntities, batch, event
@@ -272,4 +273,5 @@ BENCHES: dict[str, Bench] = {
     "lost_100k": _lost_100k,
     "first_edge_s": _first_edge_s,
     "rss": _rss,
+    "tcp_connect_us": tcp_connect_us,
 }
