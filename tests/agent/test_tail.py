@@ -61,8 +61,8 @@ def serving() -> Iterator[int]:
 class Tail:
     """A running `osmia agent tail --json`; `finish()` ends it and gives what it said."""
 
-    def __init__(self, port: int) -> None:
-        command = [sys.executable, "-m", "osmia", "agent", "tail", "--json", "--port", str(port)]
+    def __init__(self, port: int, *options: str) -> None:
+        command = [sys.executable, "-m", "osmia", "agent", "tail", "--json", "--port", str(port), *options]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self._process.stderr is not None
         assert "watching" in self._process.stderr.readline()
@@ -96,6 +96,16 @@ def test_curl_is_printed_once_per_end() -> None:
     assert {one["client"]["command"] for one in requests} == {"curl"}
     assert all(one["latency_ns"] > 0 and one["request_bytes"] > 0 for one in requests)
     assert sum(statistics["lost"].values()) == 0
+
+
+def test_redacted_it_prints_what_a_server_would_get() -> None:
+    """With --redact no value of a path or query is printed, so that the output may be shown to others."""
+    with serving() as port:
+        tail = Tail(port, "--redact")
+        subprocess.run(["curl", "-s", f"http://127.0.0.1:{port}/status/200/swordfish42?q=swordfish"], check=True)
+        requests, _ = tail.finish()
+
+    assert seen(requests) == {(role, "/status/{id}/swordfish{id}?q", 200): 1 for role in ("client", "server")}
 
 
 def test_psql_is_printed_with_its_errors() -> None:

@@ -36,15 +36,21 @@ def run(**given: object) -> None:
 @click.option("--duration", "duration_s", type=click.FloatRange(min=0), help="Stop after this many seconds.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Only requests with this port at either end.")
 @click.option("--kubeconfig", default="", help="Name pods by this cluster's API server.")
-def tail(*, json_lines: bool, duration_s: float | None, port: int | None, kubeconfig: str) -> None:
-    """Print every request on this host as it happens: needs no server and no Kubernetes."""
+@click.option("--redact", is_flag=True, help="Print routes and statements without their values, as a server gets them.")
+def tail(*, json_lines: bool, duration_s: float | None, port: int | None, kubeconfig: str, redact: bool) -> None:
+    """Print every request on this host as it happens: needs no server and no Kubernetes.
+
+    Paths and statements are printed as they were sent, with all values in them; --redact leaves those out.
+    """
     from osmia.agent.tail import tail as run_tail
     from osmia.telemetry import configure_logging
 
     configure_logging(level="warning")
 
     async def main() -> None:
-        await run_tail(json_lines=json_lines, duration_s=duration_s, port=port, kubeconfig=kubeconfig)
+        await run_tail(
+            json_lines=json_lines, duration_s=duration_s, port=port, kubeconfig=kubeconfig, is_redacted=redact
+        )
 
     # `osmia agent tail | head` ends us by SIGPIPE, quietly, as it ends any filter.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)

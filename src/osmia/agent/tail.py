@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import anyio
 from rich.console import Console
@@ -74,8 +75,12 @@ def as_line(request: Request) -> Text:
     )
 
 
-async def tail(*, json_lines: bool, duration_s: float | None, port: int | None, kubeconfig: str) -> None:
+async def tail(
+    *, json_lines: bool, duration_s: float | None, port: int | None, kubeconfig: str, is_redacted: bool = False
+) -> None:
     """Print requests until the duration has passed or SIGINT/SIGTERM arrives, then one line of statistics.
+
+    Texts are printed as they were sent, or, with `is_redacted`, as templates.
 
     Raises:
         CaptureUnavailableError: this machine cannot capture.
@@ -83,7 +88,7 @@ async def tail(*, json_lines: bool, duration_s: float | None, port: int | None, 
     with Capture(CaptureOptions(ignored_pid=os.getpid())) as capture:
         entities = Entities(EntityOptions(kubeconfig=kubeconfig))
         assembler = Assembler(entities, quiet_ns=int(2.5 * _SWEEP_S * 1e9), on_dns=entities.on_dns)
-        show = _printer(json_lines=json_lines)
+        show = _printer(json_lines=json_lines, is_redacted=is_redacted)
         sys.stderr.write("watching every request on this host; Ctrl-C ends\n")
         sys.stderr.flush()
         async with anyio.create_task_group() as tasks:
@@ -132,16 +137,18 @@ def _drain(
             return
 
 
-def _printer(*, json_lines: bool) -> Callable[[Request], None]:
-    if json_lines:
-
-        def show_json(request: Request) -> None:
-            sys.stdout.write(json.dumps(as_json(request), ensure_ascii=False) + "\n")
-            sys.stdout.flush()
-
-        return show_json
+def _printer(*, json_lines: bool, is_redacted: bool) -> Callable[[Request], None]:
     console = Console(highlight=False, soft_wrap=True)
-    return lambda request: console.print(as_line(request))
+
+    def show_json(request: Request) -> None:
+        sys.stdout.write(json.dumps(as_json(request), ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
+    def show_line(request: Request) -> None:
+        console.print(as_line(request))
+
+    show = show_json if json_lines else show_line
+    return (lambda request: show(replace(request, target=request.template))) if is_redacted else show
 
 
 def _print_statistics(capture: Capture, assembler: Assembler, *, json_lines: bool) -> None:
