@@ -145,8 +145,7 @@ class World:
             while True:
                 for pod in self.lab.pods(namespace, prefix):
                     pids = self.lab.process_ids(pod).values()
-                    # A container's first process puts itself into its cgroup.
-                    if pod.get("status", {}).get("podIP") and pids and all(_cgroup_of(pid) != "/" for pid in pids):
+                    if pod.get("status", {}).get("podIP") and pids and all(map(_is_itself, pids)):
                         return pod
                 await anyio.sleep(0.02)
 
@@ -228,6 +227,11 @@ def _sockets(pid: int) -> list[str]:
 def _is_listening(line: str, port: str) -> bool:
     words = line.split()
     return words[1].endswith(port) and words[3] == "0A"
+
+
+def _is_itself(pid: int) -> bool:
+    """A container's first process is a shell that puts itself into its cgroup and makes its files, at first."""
+    return Path(f"/proc/{pid}/comm").read_text().strip() not in {"sh", "nsenter", "unshare", "setpriv"}
 
 
 def _cgroup_of(pid: int) -> str:
