@@ -343,6 +343,32 @@ def test_hosts_own_traffic_stays_out_of_a_cluster() -> None:
     assert watch.tracker.statistics().out_of_scope == 1
 
 
+def test_a_container_of_this_host_is_found_by_its_other_end() -> None:
+    """No cluster knows its address, but both its ends are seen here."""
+    watch = Watch()
+    watch.entities.by_ip.clear()
+    watch.kernel.edges = {1: ended(), 2: ended(key=key(RoleCode.SERVER))}
+
+    windows = watch.look()
+
+    assert {(one.key.role, one.key.source.name, one.key.destination.name) for one in windows} == {
+        (Role.CLIENT, WEB.name, DATABASE.name),
+        (Role.SERVER, WEB.name, DATABASE.name),
+    }
+
+
+def test_a_node_that_only_asks_whether_a_pod_listens_is_no_caller() -> None:
+    """Probes carry nothing, whether they succeed or not; what carries something is a call."""
+    watch = Watch()
+    silent: dict[str, object] = {"sent_bytes": 0, "received_bytes": 0, "refused": 3}
+    watch.kernel.edges[1] = ended(key=key(cgroup_id=1), **silent)
+    watch.kernel.edges[2] = ended(**silent)
+    assert _only(watch.look()).key.source.name == WEB.name
+    watch.kernel.edges[1] = ended(key=key(cgroup_id=1), opened=2, sent_bytes=5)
+
+    assert _only(watch.look()).key.source.kind is EntityKind.PROCESS
+
+
 def test_several_processes_of_a_workload_are_one_row() -> None:
     """Two kernel edges with the same names add up."""
     watch = Watch()

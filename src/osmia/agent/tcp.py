@@ -5,8 +5,8 @@ say of themselves. A connection that ends between the two readings is missing fo
 upwards only. Differences gather per edge until something happened on it (a connect, a failure, an end) or its window is
 over; then they are named as requests are: cgroup for the near end, conntrack and addresses for the far one.
 
-Where the far end is a process of this host outside pods (an address of the host says nothing about who is behind it),
-the two ends find each other by address and port. The client's view then tells everything, the server's is left out.
+Two ends on this host find each other by address and port before anybody's address is looked up. Where the address is
+the host's own it stands for several processes: then each client's view tells of itself and the server's is left out.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ _SUMS = (
     "resets_received",
 )
 _HAPPENINGS = slice(0, _SUMS.index("connect_ns"))
+_PAYLOAD = ("sent_bytes", "received_bytes")
 _LIVE = ("sent_bytes", "received_bytes", "segments", "retransmits", "resets_sent", "resets_received")
 
 _Buckets = dict[int, int]
@@ -97,6 +98,7 @@ class _Pending:
     begun_ns: int
     first_ns: int
     sums: list[int] = field(default_factory=lambda: [0] * len(_SUMS))
+    active: int = 0
     active_ms: int = 0
     last_ns: int = 0
     histograms: tuple[_Buckets, _Buckets] = field(default_factory=lambda: ({}, {}))
@@ -134,7 +136,7 @@ class ConnectionTracker:
         self._statistics = TrackerStatistics()
         self._edges: dict[int, _Edge] = {}
         self._servers: dict[_EndKey, _Facts] = {}
-        self._clients: set[tuple[_EndKey, str]] = set()
+        self._clients: dict[tuple[_EndKey, str], _Facts] = {}
         self._looked_ns = 0
         self._buckets = _BucketGrowth()
 
@@ -146,7 +148,7 @@ class ConnectionTracker:
         """Take a reading; `wall_offset_ns` turns the kernel's clock into Unix ns, `now_ns` is Unix ns."""
         grown = self._buckets.advance(state.buckets, state.bucket_counts)
         elapsed_ms = (now_ns - self._looked_ns) // 1_000_000 if self._looked_ns else 0
-        self._servers, self._clients = {}, set()
+        self._servers, self._clients = {}, {}
         for number, look in _looks(state, wall_offset_ns, now_ns):
             edge = self._edges.get(number)
             if edge is None:
@@ -168,7 +170,7 @@ class ConnectionTracker:
             if names is None:
                 continue
             edge.pending = None
-            if names.key is not None:
+            if names.key is not None and not _is_probe(pending, names.key):
                 window = _window_of(pending, names.key)
                 same = windows.get((window.start_s, window.key))
                 windows[window.start_s, window.key] = _added(same, window) if same else window
@@ -195,6 +197,7 @@ class ConnectionTracker:
         pending = edge.pending
         pending.sums = [one + more for one, more in zip(pending.sums, differences, strict=True)]
         edge.taken = [max(pair) for pair in zip(look.totals, edge.taken, strict=True)]
+        pending.active = look.active
         pending.active_ms += look.active * elapsed_ms
         pending.last_ns = now_ns if look.active else look.last_ns
         for into, more_buckets in zip(pending.histograms, grown or ({}, {}), strict=True):
@@ -215,16 +218,13 @@ class ConnectionTracker:
 
     def _make_names(self, facts: _Facts, far_address: Address, *, now_ns: int, is_last_try: bool) -> _Names | None:
         is_client = facts.role is Role.CLIENT
-        far, near = self._entities.remote(far_address, at_ns=now_ns), self._near(facts, now_ns)
+        far, near = self._far(facts, far_address, now_ns), self._near(facts, now_ns)
         if (far is None or near is None) and not is_last_try:
             return None
         near = near or Entity(EntityKind.PROCESS, facts.command or "unknown")
         far = far or Entity(EntityKind.EXTERNAL, far_address.ip)
-        if far.kind in _HOST_KINDS and is_client:
-            server = self._servers.get(_end(facts.netns, far_address))
-            far = (self._near(server, now_ns) if server else None) or far
-        elif far.kind in _HOST_KINDS and (_end(facts.netns, facts.local), far_address.ip) in self._clients:
-            return _Names(None, now_ns)
+        if not is_client and far.kind in _HOST_KINDS and self._client_of(facts, far_address):
+            return _Names(None, now_ns)  # one of several processes of this host; each tells of itself
         service = self._entities.service_of(facts.remote) if is_client else ""
         near = replace(near, ip=facts.local.ip)
         far = replace(far, ip=far_address.ip, service=service or far.service)
@@ -234,6 +234,18 @@ class ConnectionTracker:
         port = far_address.port if is_client else facts.local.port
         source, destination = (near, far) if is_client else (far, near)
         return _Names(ConnectionKey(facts.role, source, destination, port), now_ns)
+
+    def _far(self, facts: _Facts, address: Address, now_ns: int) -> Entity | None:
+        """Who is at the far end: whoever was seen there on this host, or else the owner of the address."""
+        owner = self._entities.remote(address, at_ns=now_ns)
+        is_client = facts.role is Role.CLIENT
+        seen = self._servers.get(_end(facts.netns, address)) if is_client else self._client_of(facts, address)
+        if seen is None or (not is_client and owner is not None and owner.kind in _HOST_KINDS):
+            return owner
+        return self._near(seen, now_ns) or owner
+
+    def _client_of(self, facts: _Facts, address: Address) -> _Facts | None:
+        return self._clients.get((_end(facts.netns, facts.local), address.ip))
 
     def _far_address(self, facts: _Facts) -> Address:
         if facts.role is Role.CLIENT:
@@ -250,7 +262,7 @@ class ConnectionTracker:
             self._servers[_end(facts.netns, facts.local)] = facts
             return
         for server in {facts.remote, edge.far or facts.remote}:
-            self._clients.add((_end(facts.netns, server), facts.local.ip))
+            self._clients[_end(facts.netns, server), facts.local.ip] = facts
 
 
 class ListenerTracker:
@@ -313,6 +325,7 @@ class _BucketGrowth:
 
 
 _HOST_KINDS = frozenset({EntityKind.NODE, EntityKind.PROCESS})
+_HOST_OWN = _HOST_KINDS | {EntityKind.UNIT}
 _NOT_KUBERNETES = frozenset(
     {EntityKind.EXTERNAL, EntityKind.PROCESS, EntityKind.UNIT, EntityKind.CONTAINER, EntityKind.NODE}
 )
@@ -330,6 +343,12 @@ def _end(netns: int, address: Address) -> _EndKey:
 
 def _is_due(pending: _Pending, now_ns: int) -> bool:
     return now_ns // _WINDOW_NS > pending.begun_ns // _WINDOW_NS or any(pending.sums[_HAPPENINGS])
+
+
+def _is_probe(pending: _Pending, key: ConnectionKey) -> bool:
+    """A node asks its pods whether they listen (kubelet), and says nothing: not a call, nor a failed one."""
+    is_silent = not pending.active and not any(pending.sums[_SUMS.index(name)] for name in _PAYLOAD)
+    return is_silent and key.source.kind in _HOST_OWN and _is_kubernetes(key.destination)
 
 
 def _looks(state: TcpState, wall_offset_ns: int, now_ns: int) -> Iterator[tuple[int, _Look]]:
