@@ -153,6 +153,18 @@ def test_a_lost_chunk_is_counted_as_a_gap(assembler: Assembler) -> None:
     assert assembler.statistics().gaps == 1
 
 
+def test_bytes_read_together_with_the_end_are_no_gap(assembler: Assembler) -> None:
+    """TCP counts the end of a stream as one more byte; the last response is there all the same."""
+    connection = Connection()
+    add(assembler, connection.sent(ASKED % b"a" + ASKED % b"b", 1 * MS), connection.arrived(ANSWERED, 2 * MS))
+    connection.positions[False] += 1
+
+    (request,) = add(assembler, connection.arrived(ANSWERED, 3 * MS))
+
+    assert (request.target, request.status) == ("/b", "200")
+    assert assembler.statistics().gaps == 0
+
+
 class Silent:
     """A stream that has one exchange to give, at its end."""
 

@@ -29,6 +29,7 @@ __all__ = ["Following", "FollowingStatistics"]
 _STREAMS_MAX = 2_048
 _IDLE_NS = 600_000_000_000
 _KEPT_FLAGS = EventFlag.UNIX
+_WRAP = 1 << 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,25 @@ class FollowingStatistics:
 
 @dataclass(slots=True)
 class _Followed:
-    """One connection; `near` is its newest piece's row, without the payload."""
+    """One connection; `near` is its newest piece's row, `received_to` where what arrived has come to."""
 
     stream: Stream
     near: NDArray[np.void]
     used_ns: int
+    received_to: int | None = None
+
+    def chunk(self, event: NDArray[np.void]) -> Chunk:
+        """The next piece.
+
+        The end of the stream takes a place of its own in TCP's positions. Bytes that are read together with it seem to
+        lie one further than they do.
+        """
+        chunk = _chunk(event)
+        if not int(event["flags"]) & EventFlag.SENT:
+            if self.received_to is not None and chunk.position == (self.received_to + 1) % _WRAP:
+                chunk = replace(chunk, position=self.received_to)
+            self.received_to = (chunk.position + chunk.total) % _WRAP
+        return chunk
 
 
 class Following:
@@ -79,7 +94,7 @@ class Following:
                     found += self._end(followed, int(event["end_ns"]))
                 continue
             followed = self._of(key, event, found)
-            found += [(followed.near, one) for one in followed.stream.feed(_chunk(event))]
+            found += [(followed.near, one) for one in followed.stream.feed(followed.chunk(event))]
         return _rows(found)
 
     def forget(self, before_ns: int) -> tuple[NDArray[np.void], NDArray[np.uint64]]:
