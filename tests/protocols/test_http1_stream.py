@@ -248,6 +248,17 @@ CASES = {
             ("GET /2", "200", len(get("/2")), len(ok()), (3, 4, 4)),
         ],
     ),
+    "followed from within a response": Case(
+        [
+            ask(get("/1") + get("/2"), 1),
+            reply(b"HTT rest of a body\r\nHTTP/1.1 is", 2),
+            reply(b" fine" + ok() + ok(), 3),
+        ],
+        [
+            ("GET /1", "200", len(get("/1")), len(ok()), (1, 3, 3)),
+            ("GET /2", "200", len(get("/2")), len(ok()), (1, 3, 3)),
+        ],
+    ),
     "empty lines between messages": Case(
         [ask(get("/1") + b"\r\n" + get("/2"), 1), reply(ok() + b"\r\n" + ok(), 2)],
         [

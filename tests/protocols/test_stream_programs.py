@@ -353,6 +353,6 @@ def test_nginx_pipeline_of_which_little_is_copied(tmp_path: Path) -> None:
     statistics = tap.statistics[0]
     found = requests_and_statuses(tap)
     expected = [(f"{method} {path}", "404" if path == "/missing" else "200") for method, path, _ in PIPELINE]
-    # What a hole may have hidden is dropped and counted, never given to another request.
+    # What a hole may have hidden is dropped, and counted as far as it was seen; it is never given to another request.
     assert found == expected[: len(found)]
-    assert (len(found) < len(expected)) == (statistics.dropped > 0)
+    assert len(found) + statistics.dropped <= len(expected)

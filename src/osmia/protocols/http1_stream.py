@@ -123,6 +123,10 @@ class Http1Stream:
         self._answering: Framing | None = None
         self._done: list[Exchange] = []
         self._is_ignored = False
+        # Following may begin within the response to a request that was matched before.
+        self._is_joining = True
+        self._before = b""
+        self._before_ns: list[int] = []  # when each of those bytes passed
         # Requests may have passed unseen behind those in the queue: no response after theirs can be matched.
         self._is_in_doubt = False
         self._requests_seen = 0
@@ -254,20 +258,40 @@ class Http1Stream:
     def _answer(self, piece: Piece, time_ns: int) -> None:
         if piece.missing:
             self._skip_response(piece.missing, time_ns)
+        data = self._join(piece.data, time_ns) if self._is_joining else piece.data
+        self._answer_with(data, time_ns)
+        if piece.beyond:
+            self._skip_response(piece.beyond, time_ns)
+
+    def _join(self, data: bytes, time_ns: int) -> bytes:
+        """Pass over the rest of a response that had begun before; gives what is there of the first that is ours."""
+        both = self._before + data
+        is_begun = len(both) < _STATUS_LINE_BYTES and _is_status_line_begun(both)
+        found = None if is_begun else _STATUS_LINE.search(both)
+        self._is_joining = found is None and not self._is_in_doubt
+        start = found.start() if found else 0
+        if self._is_joining:
+            self._before = both[1 - _STATUS_LINE_BYTES :]
+            self._before_ns = (self._before_ns + [time_ns] * min(len(data), len(self._before)))[-len(self._before) :]
+            return b""
+        before, self._before = self._before, b""
+        if start < len(before):
+            self._answer_with(before[start:], self._before_ns[start])
+        return data[max(0, start - len(before)) :]
+
+    def _answer_with(self, data: bytes, time_ns: int) -> None:
         position = 0
-        while position < len(piece.data) and not self._is_ignored:
+        while position < len(data) and not self._is_ignored:
             if self._answering is None:
-                position = _after_line_breaks(piece.data, position)
-                if position == len(piece.data):
+                position = _after_line_breaks(data, position)
+                if position == len(data):
                     break
                 if not self._queue or self._queue[0].is_answered:
                     self._lose()
-                    self._responses_seen += len(_RESPONSE_START.findall(piece.data, position))
+                    self._responses_seen += len(_RESPONSE_START.findall(data, position))
                     break
                 self._answering = Framing()
-            position = self._answer_from(piece.data, position, time_ns)
-        if piece.beyond:
-            self._skip_response(piece.beyond, time_ns)
+            position = self._answer_from(data, position, time_ns)
 
     def _answer_from(self, data: bytes, start: int, time_ns: int) -> int:
         """Follow the response under way up to its end or that of the data."""
@@ -379,7 +403,7 @@ def _may_begin(data: bytes) -> bool:
     return bool(_REQUEST_LINE.match(line) or _REQUEST_LINE_BEGUN.fullmatch(line))
 
 
-def _is_status_line_begun(header: bytearray) -> bool:
+def _is_status_line_begun(header: bytes | bytearray) -> bool:
     if len(header) < _STATUS_LINE_BYTES:
         return (header + b"HTTP/1.1 200 "[len(header) :]).startswith(b"HTTP/1.")
     return _STATUS_LINE.match(header) is not None
