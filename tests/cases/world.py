@@ -21,11 +21,26 @@ from osmia.lab.cluster import Cluster
 from osmia.lab.config import LabConfig
 from tests.cases.receiver import Receiver, receiver
 
-__all__ = ["PROGRAMS", "Actor", "Agent", "World", "actor", "agent", "lab_world", "pod_template", "require"]
+__all__ = [
+    "CGROUPS",
+    "JOIN",
+    "PROGRAMS",
+    "Actor",
+    "Agent",
+    "Object",
+    "World",
+    "actor",
+    "agent",
+    "lab_world",
+    "pod_template",
+    "require",
+]
 
 PROGRAMS = Path(__file__).parent / "programs"
-_CGROUPS = Path("/sys/fs/cgroup/unified")
-_JOIN = 'echo $$ > "$0/cgroup.procs"; exec "$@"'
+CGROUPS = Path("/sys/fs/cgroup/unified") if Path("/sys/fs/cgroup/unified").exists() else Path("/sys/fs/cgroup")
+"""Where cgroup v2 is mounted."""
+
+JOIN = 'echo $$ > "$0/cgroup.procs"; exec "$@"'
 _LONGEST_LINE = 65_536
 _WAIT_S = 20.0
 
@@ -216,8 +231,8 @@ class World:
         """The command that runs a program in a pod's container, its cgroup included, as `kubectl exec` would."""
         pids = self.lab.process_ids(pod)
         pid = pids[container] if container else next(iter(pids.values()))
-        cgroup = f"{_cgroup_mount()}{_cgroup_of(pid)}"
-        return ["sh", "-ec", _JOIN, cgroup, "nsenter", f"--target={pid}", "--all", "--", *argv]
+        cgroup = f"{CGROUPS}{_cgroup_of(pid)}"
+        return ["sh", "-ec", JOIN, cgroup, "nsenter", f"--target={pid}", "--all", "--", *argv]
 
 
 def _sockets(pid: int) -> list[str]:
@@ -237,10 +252,6 @@ def _is_itself(pid: int) -> bool:
 def _cgroup_of(pid: int) -> str:
     lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
     return next(line[3:] for line in lines if line.startswith("0::"))
-
-
-def _cgroup_mount() -> Path:
-    return _CGROUPS if _CGROUPS.exists() else _CGROUPS.parent
 
 
 def pod_template(
