@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from osmia.protocols.paths import authority_template, target_template
+from osmia.protocols.paths import _BEFORE_TOKENS, authority_template, target_template
 
 
 @pytest.mark.parametrize(
@@ -164,3 +164,10 @@ def test_query_keeps_sorted_names_only(target: str, template: str) -> None:
 def test_authorities_keep_names_only(authority: str, template: str) -> None:
     """Tokens among the labels of a host go, and so do user and password; regions and numbers stay."""
     assert authority_template(authority) == template
+
+
+@pytest.mark.parametrize("word", sorted(_BEFORE_TOKENS))
+def test_every_word_before_a_token_is_noticed(word: str) -> None:
+    """The quick look for such words overlooks none, in any case and as part of a longer name."""
+    for path in (f"/{word}", f"/{word.upper()}", f"/do-{word}"):
+        assert target_template(f"{path}/swordfish", is_truncated=False) == f"{path}/{{token}}"

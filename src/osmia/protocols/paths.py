@@ -45,7 +45,12 @@ _NOT_TOKENS = frozenset([
     "tokens", "unlock", "update", "user", "users", "validate", "verify", "verification",
 ])
 # fmt: on
-_ANY_BEFORE_TOKENS = re.compile("|".join(sorted(_BEFORE_TOKENS)), re.IGNORECASE)
+# fmt: off
+_ROOTS = (  # one of these is in each of the words before tokens; a search for all the words takes ten times as long
+    "activat", "apikey", "bearer", "confirm", "credential", "invit", "jwt", "magic", "otp", "pass", "pwd", "recover",
+    "reset", "secret", "token", "unlock", "unsubscribe", "verif",
+)
+# fmt: on
 
 
 def target_template(target: str, *, is_truncated: bool) -> str:
@@ -80,7 +85,7 @@ def _label(label: str) -> str:
 
 
 def _path_template(path: str) -> str:
-    if not _ANY_BEFORE_TOKENS.search(path):
+    if not any(map(path.lower().__contains__, _ROOTS)):
         if _PLAIN.fullmatch(path):
             return path
         return "/".join([segment and _segment(segment) for segment in path.split("/")])

@@ -74,6 +74,7 @@ _PLAIN_NAME = re.compile(r"[\w$.\-?]{1,63}")
 _IN_TEMPLATE = re.compile(r"\{\w+\}")
 _SPLIT_WORD = re.compile(r"[\w$\ufffd]+$")
 _FIRST_WORD = re.compile(r"[(\s;]*([A-Za-z]+)")
+_DIGIT_IN_WORD = re.compile(r"\d\w{4}")
 _ODD_WORD = re.compile(r"(?<![\w$\"?.])[^\W\d]\w*\d\w*[^\W_]{4}\w*")  # a digit, and enough behind it for a token
 _LETTER = re.compile(r"[^\W\d_]")
 _SIGN = re.compile(r"([(,=<>\[] ?)[-+] ?\?")
@@ -136,7 +137,8 @@ def normalise(sql: str, *, is_truncated: bool = False) -> Statement:
         return Statement(UNKNOWN, FOREIGN if _LETTER.search(text) else text)
     if method in _BARE_VALUES or ";" in text:
         text = _without_bare_values(text)
-    text = _ODD_WORD.sub(_odd_word, text)
+    if _DIGIT_IN_WORD.search(text):
+        text = _ODD_WORD.sub(_odd_word, text)
     if ";" in text:
         method += CUT
     return Statement(method, text)
@@ -163,28 +165,33 @@ def _without_bare_values(text: str) -> str:
 def _read(sql: str, *, is_truncated: bool) -> tuple[str, bool]:
     """The text with `?` for literals, and whether a token ran into its end."""
     plain = _without_literals(sql, _TOKEN)
-    if "\\'" not in sql:
-        return plain
+    if not plain.is_doubtful:
+        return plain.text, plain.is_cut
     escaping = _without_literals(sql, _TOKEN_ESCAPING)
-    if plain == escaping:
-        return plain
+    if plain.text == escaping.text:
+        return plain.text, plain.is_cut
     if not is_truncated and plain.is_cut != escaping.is_cut:  # one of them leaves a literal open: it is the other
-        return escaping if plain.is_cut else plain
+        return (escaping if plain.is_cut else plain).text, False
     same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(plain.text, escaping.text, strict=False))
     common = "".join([one for one, _ in same])
     return common[: common.rfind("?") + 1] + CUT, True
 
 
 class _Reading(NamedTuple):
-    """A text without its literals; `is_cut` says that a token ran into the end."""
+    """A text without its literals; `is_cut` says that a token ran into the end.
+
+    `is_doubtful`: a plain string has a backslash before a quote.
+    """
 
     text: str
     is_cut: bool
+    is_doubtful: bool = False
 
 
 def _without_literals(sql: str, token: re.Pattern[str]) -> _Reading:
     parts: list[str] = []
     position = 0
+    is_doubtful = False
     while True:
         found = token.match(sql, position)
         if found is None:  # unreachable by construction; a cut is the safe answer
@@ -193,14 +200,16 @@ def _without_literals(sql: str, token: re.Pattern[str]) -> _Reading:
         position = found.end()
         kind = found.lastgroup
         if kind == "end":
-            return _Reading("".join(parts), is_cut=False)
+            return _Reading("".join(parts), is_cut=False, is_doubtful=is_doubtful)
         if kind in ("number", "parameter"):
             parts.append("?")
             continue
+        if kind == "string":
+            is_doubtful = is_doubtful or "\\'" in found["string"]
         replacement, position = _replacement(sql, found)
         parts.append(replacement)
         if position < 0:
-            return _Reading("".join(parts), is_cut=True)
+            return _Reading("".join(parts), is_cut=True, is_doubtful=is_doubtful)
 
 
 def _replacement(sql: str, found: re.Match[str]) -> tuple[str, int]:
