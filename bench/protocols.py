@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import sqlparse
 from sqlparse import tokens
 
 from bench.result import Bench, Result, at_least, at_most, median_ns
+from osmia.agent.redaction import Redaction
 from osmia.model.request import Protocol
 from osmia.protocols.postgres import PostgresConnection, scan
 from osmia.protocols.registry import PROTOCOLS, STREAMS
@@ -93,6 +95,27 @@ def _http_request() -> Result:
     return at_most(median_ns(lambda: parser.request(_GET)) / 1000, 25, "us", "path with two ids and a query")
 
 
+def _http_fresh() -> Result:
+    parser = PROTOCOLS[Protocol.HTTP]
+    heads = [_GET.replace(b"4711", b"%d" % (7919 * i)).replace(b"7f3c9a1b2", b"%09xa1" % (i * i)) for i in range(500)]
+    ours = median_ns(lambda: [parser.request(head) for head in heads]) / len(heads)
+    return at_most(ours / 1000, 30, "us", "the same with ids never seen before")
+
+
+def _templates() -> Result:
+    redaction = Redaction()
+    routes = [f"/api/v1/{word}/{{id}}" for word in ("users", "orders", "carts", "prices", "stocks")]
+    ask = functools.partial(redaction.template, protocol=Protocol.HTTP, service="Deployment/shop/web", at_ns=0)
+    return at_most(median_ns(lambda: [ask(route) for route in routes]) / len(routes) / 1000, 3, "us", "known routes")
+
+
+def _templates_flood() -> Result:
+    redaction = Redaction()
+    names = [f"/u/{chr(97 + i % 26)}{chr(97 + i // 26 % 26)}{chr(97 + i // 676)}/profile" for i in range(5000)]
+    ask = functools.partial(redaction.template, protocol=Protocol.HTTP, service="Deployment/shop/web", at_ns=0)
+    return at_most(median_ns(lambda: [ask(name) for name in names]) / len(names) / 1000, 15, "us", "5,000 routes")
+
+
 def _http_response() -> Result:
     parser = PROTOCOLS[Protocol.HTTP]
     return at_most(median_ns(lambda: parser.response(_OK, b"")) / 1000, 10, "us", "nginx's headers")
@@ -169,7 +192,10 @@ BENCHES: dict[str, Bench] = {
     "postgres_prepared": _prepared,
     "postgres_answer": _postgres_answer,
     "http_request": _http_request,
+    "http_fresh": _http_fresh,
     "http_response": _http_response,
+    "templates": _templates,
+    "templates_flood": _templates_flood,
     "http_stream": _http_stream,
     "http_stream_ratio": _http_stream_ratio,
     "postgres_stream": _postgres_stream,
