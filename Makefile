@@ -17,7 +17,8 @@ APT := clang:/usr/bin/clang llvm:/usr/bin/llvm-strip clang-format:/usr/bin/clang
 	gcc:/usr/bin/gcc libc6-dev:/usr/include/stdio.h \
 	iproute2:/usr/sbin/ip nftables:/usr/sbin/nft conntrack:/usr/sbin/conntrack \
 	postgresql:/usr/lib/postgresql nginx-light:/usr/sbin/nginx \
-	wrk:/usr/bin/wrk apache2-utils:/usr/bin/ab curl:/usr/bin/curl kubernetes-client:/usr/bin/kubectl chromium:/usr/bin/chromium
+	wrk:/usr/bin/wrk apache2-utils:/usr/bin/ab curl:/usr/bin/curl kubernetes-client:/usr/bin/kubectl chromium:/usr/bin/chromium \
+	qemu-system-x86:/usr/bin/qemu-system-x86_64 busybox-static:/bin/busybox
 # Headers and venv of Debian's own Python; another Python brings its own.
 ifeq ($(shell command -v $(PYTHON)),/usr/bin/python3)
 APT += python3-dev:/usr/include/python3.11/Python.h python3-venv:/usr/share/doc/python3-venv
@@ -31,10 +32,10 @@ C_SOURCES := $(filter-out bpf/vmlinux.h,$(filter %.c %.h,$(BPF_SOURCES))) \
 	$(filter-out %/_bpf.c,$(NATIVE_SOURCES))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup clickhouse helm demo test test-python test-ui check check-python check-c check-ui check-docs bench docs lock clean
+.PHONY: help setup clickhouse helm demo test test-python test-ui test-kernels check check-python check-c check-ui check-docs bench docs lock clean
 
 help: ## list these tasks
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMPS)/package $(STAMPS)/ui ## make .venv with everything built: packages, BPF objects, binding, web UI
 
@@ -49,6 +50,9 @@ test-python:
 
 test-ui:
 	cd ui && npm --silent test
+
+test-kernels: setup ## the BPF programs and the agent on Linux 5.10, 6.1, 6.12 in qemu and on this host (root)
+	@$(BIN)/python -m tests.kernels.matrix $(ARGS)
 
 check: setup ## linters, types, import contracts, C format, UI types and lint, docs
 	@$(MAKE) --no-print-directory --keep-going check-python check-c check-ui check-docs
