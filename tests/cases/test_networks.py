@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
 from tests.cases.receiver import Edge
-from tests.cases.world import Actor, World
+from tests.cases.world import Actor, World, require
 
 pytestmark = [pytest.mark.anyio, pytest.mark.ebpf, pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(60)]
 
@@ -58,6 +59,38 @@ async def test_service_of_another_namespace(world: World) -> None:
     assert world.receiver.sides("/vip-") == {_edge("vip", "front", "shop"): {"client": 20, "server": 20}}
     services = {row["destination_service"] for row in world.receiver.requests("/vip-") if row["role"] == "client"}
     assert services == {"vip-server"}
+
+
+@pytest.mark.parametrize("program", ["iptables-nft", "iptables-legacy"])
+async def test_service_by_iptables(world: World, program: str) -> None:
+    """Translated by rules as kube-proxy writes them for iptables, one of two endpoints by chance: both are found."""
+    require(program)
+    name = program.replace("-", "")
+    servers = [await world.deploy(f"{name}-server{number}") for number in range(2)]
+    client = await world.deploy(f"{name}-client")
+    for server in servers:
+        await world.play(server, "server.py", "thread", "0.0.0.0", "8080")
+    user = await world.play(client, "client.py")
+    world.lab.api.create("services", {"metadata": {"name": name}, "spec": {"ports": [{"port": 80}]}})
+    address = world.lab.address_of("default", name)
+    targets = [f"{server['status']['podIP']}:8080" for server in servers]
+    rules = [
+        f"-N {name}",
+        *(f"-A {chain} -d {address}/32 -p tcp --dport 80 -j {name}" for chain in ("PREROUTING", "OUTPUT")),
+        f"-A {name} -p tcp -m statistic --mode random --probability 0.5 -j DNAT --to-destination {targets[0]}",
+        f"-A {name} -p tcp -j DNAT --to-destination {targets[1]}",
+    ]
+    for rule in rules:
+        await anyio.run_process(["nsenter", f"--net={world.lab.namespace_path}", program, "-t", "nat", *rule.split()])
+
+    await user.ask(f"fetch {address} 80 40")
+    await world.receiver.settle()
+
+    sides = world.receiver.sides(f"/{name}-")
+    source = f"Deployment/default/{name}-client"
+    assert set(sides) == {Edge(source, f"Deployment/default/{name}-server{number}") for number in range(2)}
+    assert all(roles["client"] == roles["server"] > 0 for roles in sides.values())
+    assert sum(roles["server"] for roles in sides.values()) == 40
 
 
 async def test_pod_that_calls_its_own_service(world: World) -> None:
