@@ -147,6 +147,15 @@ struct unix_sock {
 	struct sock *peer;
 };
 
+/* Any struct that begins with a pointer. */
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
 struct inode {
 	unsigned long i_ino;
 };

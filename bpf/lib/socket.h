@@ -4,10 +4,12 @@
  *
  * Walking current->files finds sockets that existed before us and those that came by dup, fork or
  * SCM_RIGHTS, in every network namespace, with no map of descriptors to keep. The pointer found is
- * a plain number to the verifier: good as a map key and for probe reads, nothing else.
+ * a plain number to the verifier: good as a map key and for reads, nothing else.
  */
 #ifndef OSMIA_SOCKET_H
 #define OSMIA_SOCKET_H
+
+#include "lib/read.h"
 
 #define AF_UNIX	      1
 #define AF_INET	      2
@@ -16,8 +18,6 @@
 #define SOCK_DGRAM    2
 #define RCV_SHUTDOWN  1
 #define SEND_SHUTDOWN 2
-
-#define SOCKET_HEAD 40 /* of struct socket: type, file and sk lie within */
 
 struct descriptor {
 	struct sock *sk; /* NULL: not a socket */
@@ -45,7 +45,7 @@ static __always_inline struct file *file_of(__u32 fd)
 		count = BPF_CORE_READ(task, files, fdt, max_fds);
 	}
 	if (fd < count)
-		bpf_probe_read_kernel(&file, sizeof(file), descriptors + fd);
+		file = read_pointer(descriptors + fd);
 	return file;
 }
 
@@ -54,25 +54,22 @@ static __always_inline struct descriptor descriptor_of(__u32 fd)
 {
 	struct file *file = file_of(fd);
 	struct descriptor found = { .file = file };
-	__u8 head[SOCKET_HEAD];
 	void *socket;
 
 	if (!file)
 		return found;
-	socket = BPF_CORE_READ(file, private_data);
-	if (!socket || bpf_probe_read_kernel(head, sizeof(head), socket))
-		return found;
+	socket = READ(file, file, private_data);
 	/* Only a socket points back at its file. */
-	if (*(struct file **)(head + bpf_core_field_offset(struct socket, file)) != file)
+	if (!socket || READ(socket, socket, file) != file)
 		return found;
-	found.type = *(__u16 *)(head + bpf_core_field_offset(struct socket, type));
-	found.sk = *(struct sock **)(head + bpf_core_field_offset(struct socket, sk));
+	found.type = READ(socket, socket, type);
+	found.sk = READ(socket, socket, sk);
 	return found;
 }
 
 static __always_inline __u16 family_of(struct sock *sk)
 {
-	return BPF_CORE_READ(sk, __sk_common.skc_family);
+	return READ(sk, sock, __sk_common.skc_family);
 }
 
 static __always_inline bool is_internet(__u16 family)
@@ -131,13 +128,13 @@ static __always_inline void read_unix_path(struct osmia_event *event, struct soc
  * family. */
 static __always_inline __u32 bytes_written(struct sock *sk)
 {
-	return BPF_CORE_READ((struct tcp_sock *)sk, write_seq);
+	return READ(sk, tcp_sock, write_seq);
 }
 
 /* Bytes that the application has taken from TCP so far, modulo 2^32. */
 static __always_inline __u32 bytes_read(struct sock *sk)
 {
-	return BPF_CORE_READ((struct tcp_sock *)sk, copied_seq);
+	return READ(sk, tcp_sock, copied_seq);
 }
 
 /* Jiffies since TCP last sent (a server) or received (a client) data on this socket. */
@@ -146,8 +143,8 @@ static __always_inline __u32 jiffies_since_data(struct sock *sk, bool is_client)
 	__u32 now = bpf_jiffies64();
 
 	if (is_client)
-		return now - BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_ack.lrcvtime);
-	return now - BPF_CORE_READ((struct tcp_sock *)sk, lsndtime);
+		return now - READ(sk, inet_connection_sock, icsk_ack.lrcvtime);
+	return now - READ(sk, tcp_sock, lsndtime);
 }
 
 #endif

@@ -151,10 +151,10 @@ def wired(capture: Capture) -> Iterator[Wire]:
         yield Wire(capture, client, server)
 
 
-@pytest.fixture
-def wire() -> Iterator[Wire]:
-    """A connection under a running capture."""
-    with Capture() as capture, wired(capture) as made:
+@pytest.fixture(params=[True, False], ids=["typed", "probed"])
+def wire(request: pytest.FixtureRequest) -> Iterator[Wire]:
+    """A connection under a running capture, with the programs for new kernels and with those for old ones."""
+    with Capture(CaptureOptions(typed_reads=request.param)) as capture, wired(capture) as made:
         yield made
 
 

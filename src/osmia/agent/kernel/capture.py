@@ -28,6 +28,9 @@ _MACHINES = {"x86_64": "x86", "aarch64": "arm64"}
 _DRAIN_EVENTS = 4096
 
 
+_VARIANTS = ("requests_typed", "requests")
+"""Objects of the same programs, the cheaper first: it needs bpf_rdonly_cast (Linux 6.2); see bpf/lib/read.h."""
+
 _JIFFIES_PER_S = (100, 250, 300, 1000)
 _JIFFY_NS = 4_000_000
 _JIFFIES_SURE = 200
@@ -38,7 +41,8 @@ _PROGRAMS_MAX = 16
 class CaptureOptions:
     """Sizes of what lives in the kernel.
 
-    Memory: twice the ring (it is mapped twice), 1 KB per connection, 0.3 KB per edge, 80 B per bucket.
+    Memory: twice the ring (it is mapped twice), 1 KB per connection, 0.3 KB per edge, 80 B per bucket. Without
+    `typed_reads` the programs are those for kernels before 6.2.
     """
 
     ignored_pid: int = 0
@@ -46,6 +50,7 @@ class CaptureOptions:
     max_connections: int = 16_384
     max_edges: int = 16_384
     max_buckets: int = 131_072
+    typed_reads: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +146,19 @@ class Capture:
                 options.max_buckets,
             ],
         )
-        words = self._ffi.new("char[]", 4096)
-        path = str(object_path("requests")).encode()
-        self._handle: Any = self._lib.osmia_capture_open(path, given, self._asked(), words, 4096)
+        self._handle: Any = None
+        refusal = ""
+        for variant in _VARIANTS if options.typed_reads else _VARIANTS[1:]:
+            words = self._ffi.new("char[]", 4096)
+            path = str(object_path(variant)).encode()
+            self._handle = self._lib.osmia_capture_open(path, given, self._asked(), words, 4096)
+            if self._handle:
+                self.has_typed_reads = variant == _VARIANTS[0]
+                break
+            refusal = why_refused(self._ffi.string(words).decode(errors="replace"))
         if not self._handle:
-            reason = why_refused(self._ffi.string(words).decode(errors="replace"))
             raise CaptureUnavailableError(
-                f"the kernel refused the capture programs: {reason}",
+                f"the kernel refused the capture programs: {refusal}",
                 remedy="run as root, or grant CAP_BPF and CAP_PERFMON; `osmia agent check` tells which is missing",
             )
         self._options = options
