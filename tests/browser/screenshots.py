@@ -56,6 +56,9 @@ def _pages(url: str, cluster: str) -> dict[str, str]:
     if busiest is not None:
         called = next((node for node in nodes if node["name"] == "testserver"), busiest)
         pages |= {"drawer": f"{home}/map?node={called['id']}", "resource": f"{home}/resource?id={called['id']}"}
+    agents = httpx.get(f"{url}/api/v1/clusters/{cluster}/quality").raise_for_status().json()["agents"]
+    if agents:
+        pages |= {"agents": f"{home}/agents?agent={agents[0]['id']}"}
     return pages | {"clusters": "/clusters", "setup": f"{home}/setup"}
 
 

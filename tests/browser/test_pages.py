@@ -23,6 +23,8 @@ PAGES = {
     "table": "/clusters/{cluster}/map?view=table",
     "requests": "/clusters/{cluster}/requests",
     "resource": "/clusters/{cluster}/resource?id=Deployment/testserver/testserver",
+    "agents": "/clusters/{cluster}/agents",
+    "agent": "/clusters/{cluster}/agents?agent=seed-node-2",
     "clusters": "/clusters",
     "add": "/clusters/new",
     "setup": "/clusters/{cluster}/setup",
@@ -56,7 +58,7 @@ def test_everything_has_a_name_and_can_be_read(open_page: OpenPage, site: Site, 
 def test_no_page_is_wider_than_the_window(open_page: OpenPage, site: Site, width: int) -> None:
     """Nothing scrolls sideways, and the rail shrinks to icons in a narrow window."""
     page = open_page("/clusters", width=width)
-    for name in ("drawer", "table", "requests", "resource", "setup"):
+    for name in ("drawer", "table", "requests", "resource", "agents", "agent", "setup"):
         page.goto(site.url + PAGES[name].replace("{cluster}", site.cluster))
         _settled(page)
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, name
@@ -159,6 +161,20 @@ def test_drag_on_a_chart_asks_for_that_time(open_page: OpenPage) -> None:
 
     expect(page).to_have_url(re.compile(r"from=\d{13}&to=\d{13}"))
     expect(page.get_by_role("button", name="Go live")).to_be_visible()
+
+
+def test_an_agent_opens_from_the_strip_and_tells_what_is_missing(open_page: OpenPage) -> None:
+    """From the status strip to the page of the agents, then to the one that lacks a feature, and its reason."""
+    page = _settled(open_page("/clusters/{cluster}/map"))
+
+    page.get_by_role("button", name="Show each agent").click()
+    page.get_by_role("link", name="All about the agents").click()
+    page.get_by_role("button", name="node-2").click()
+
+    drawer = page.get_by_role("complementary", name="node-2")
+    expect(drawer.get_by_role("region", name="Features")).to_contain_text("CAP_NET_ADMIN is missing")
+    expect(drawer.get_by_role("img", name=re.compile("^Cores. its process: now 0.0"))).to_be_visible()
+    expect(page).to_have_url(re.compile(r"/agents\?.*agent=seed-node-2"))
 
 
 def test_unknown_addresses_say_so(open_page: OpenPage) -> None:
