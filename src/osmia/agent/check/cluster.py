@@ -82,7 +82,7 @@ async def cluster_facts(access: Access) -> list[Fact]:
 async def _reach(session: aiohttp.ClientSession, access: Access) -> Fact:
     url = access.url.rstrip("/")
     try:
-        async with session.get(f"{url}/version") as response:
+        async with session.get(f"{url}/version", server_hostname=access.server_name or None) as response:
             body = await response.read()
     except (aiohttp.ClientError, TimeoutError, OSError) as exc:
         problem = f"{url} is not reached: {type(exc).__name__}: {exc}"[:_WORDS_MAX].rstrip(": ")
@@ -128,7 +128,9 @@ async def _review(session: aiohttp.ClientSession, access: Access, right: Right, 
         "spec": {"resourceAttributes": attributes},
     }
     try:
-        async with session.post(access.url.rstrip("/") + _REVIEWS, json=body) as response:
+        async with session.post(
+            access.url.rstrip("/") + _REVIEWS, json=body, server_hostname=access.server_name or None
+        ) as response:
             answer = await response.read()
     except (aiohttp.ClientError, TimeoutError, OSError) as exc:
         raise _NoReviewsError(f"{type(exc).__name__}: {exc}"[:_WORDS_MAX]) from exc
