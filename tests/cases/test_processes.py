@@ -70,7 +70,7 @@ _REAL = {
 
 @pytest.mark.parametrize("kind", list(_REAL))
 async def test_real_server_is_one_owner(world: World, kind: str) -> None:
-    """Real servers with several workers or thousands of turns per thread, under forty connections at once."""
+    """Real servers with several workers, or with hundreds of connections at once on one thread."""
     require(_REAL[kind][0])
     server = await world.deploy(f"{kind}-server")
     client = await world.deploy(f"{kind}-client")
@@ -79,12 +79,12 @@ async def test_real_server_is_one_owner(world: World, kind: str) -> None:
     await world.listening(server, 8080)
 
     # Gunicorn's workers answer one request per connection.
-    how, many = ("fetch", "200") if kind == "gunicorn" else ("wide", "40 5")
+    how, many = ("fetch", "600") if kind == "gunicorn" else ("wide", "300 2")
     await user.ask(f"{how} {server['status']['podIP']} 8080 {many}")
     await world.receiver.settle()
 
     edge = Edge(f"Deployment/default/{kind}-client", f"Deployment/default/{kind}-server")
-    assert world.receiver.sides(f"/{kind}-") == {edge: {"client": 200, "server": 200}}
+    assert world.receiver.sides(f"/{kind}-") == {edge: {"client": 600, "server": 600}}
 
 
 async def test_postgres_backends_are_one_owner(world: World) -> None:

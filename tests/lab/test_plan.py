@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from osmia.lab.network.plan import AddressPool, choose_plan
+from osmia.lab.network.plan import AddressPlan, AddressPool, choose_plan, twin, twin_network
 from osmia.model.errors import ConfigError, LabError
 
 AUTO = {"pods": "auto", "services": "auto", "uplink": "auto"}
@@ -19,6 +19,19 @@ def test_the_first_plan_is_the_usual_one() -> None:
     assert (str(plan.pods), str(plan.services), str(plan.uplink)) == ("10.244.0.0/22", "10.96.0.0/16", "10.243.0.0/30")
     assert (str(plan.gateway), str(plan.dns), str(plan.kubernetes)) == ("10.244.0.1", "10.96.0.10", "10.96.0.1")
     assert (str(plan.host), str(plan.node)) == ("10.243.0.1", "10.243.0.2")
+
+
+def test_a_twin_ends_with_the_address_it_belongs_to() -> None:
+    """Networks that do not overlap in IPv4 do not overlap in IPv6, and every address has one twin."""
+    pods, address = IPv4Network("10.244.0.0/22"), IPv4Address("10.244.0.2")
+    single = choose_plan([], **AUTO)
+    dual = AddressPlan(single.pods, single.services, single.uplink, is_dual_stack=True)
+
+    assert str(twin(address)) == "fd6f:736d:6961::af4:2"
+    assert twin(address) in twin_network(pods)
+    assert twin(IPv4Address("10.244.4.1")) not in twin_network(pods)
+    assert dual.both(address) == ("10.244.0.2", "fd6f:736d:6961::af4:2")
+    assert single.both(address) == ("10.244.0.2",)
 
 
 @pytest.mark.parametrize("used", ["10.244.2.0/24", "10.96.0.0/12", "10.243.0.0/30"])

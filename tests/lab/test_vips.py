@@ -77,6 +77,22 @@ def test_a_service_without_endpoints_has_no_chain() -> None:
     assert "ip daddr 10.96.0.0/16 reject" in script
 
 
+def test_each_family_has_a_table_of_its_own() -> None:
+    """A dual-stack Service leads to IPv4 endpoints by IPv4 and to IPv6 ones by IPv6."""
+    both = service("web", "10.96.0.20", clusterIPs=["10.96.0.20", "fd6f:736d:6961::a60:14"])
+    slices = [endpoints("web", ("10.244.0.2", True)), endpoints("web", ("fd6f:736d:6961::af4:2", True))]
+
+    v4, v6 = vips_of([both], slices)
+    script = render([v4, v6], SERVICES)
+
+    assert (v4.is_v6, v6.is_v6) == (False, True)
+    assert (v4.backends, v6.backends) == ((Backend("10.244.0.2", 8080),), (Backend("fd6f:736d:6961::af4:2", 8080),))
+    assert "fd6f:736d:6961::a60:14 . tcp . 80 : goto" in script
+    assert "ip6 saddr fd6f:736d:6961::af4:2 ct mark set" in script
+    assert "dnat to [fd6f:736d:6961::af4:2]:8080" in script
+    assert "ip6 daddr fd6f:736d:6961::a60:0/112 reject" in script
+
+
 @pytest.fixture
 def names() -> NameServer:
     """A name server for one Service with a VIP and one headless Service."""
