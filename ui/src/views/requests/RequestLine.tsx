@@ -52,6 +52,14 @@ function Fields({ row, text }: { row: RequestRow; text: string }) {
   return (
     <div className="request-fields">
       <CopyBlock text={text} label={row.protocol === 'http' ? 'route' : 'statement'} />
+      {row.raw !== '' && (
+        <section className="request-raw" aria-label="Raw text">
+          <p>
+            <b>Raw</b>, with all its values: the agent sends it because both namespaces are named in its raw_namespaces
+          </p>
+          <CopyBlock text={row.raw} label="raw text" />
+        </section>
+      )}
       <dl>
         <Field name="From" value={<End end={row.source} port={row.client_port} />} />
         <Field name="To" value={<End end={row.target} port={row.server_port} />} />

@@ -7,7 +7,7 @@ import { renderAt, type Answers } from '@/testing/render';
 const end = (id: string) => ({ id, kind: 'Deployment', namespace: 'testserver', name: id.split('/')[2] ?? '', pod: 'pod-1', ip: '10.0.0.1' });
 const row = (at: number, more: object = {}) => ({
   time_ms: 1_795_460_000_000 - at * 10, role: 'server', protocol: 'http', is_tls: false, source: end(TESTSERVER), target: end(CURRENCIES), server_port: 8000, client_port: 40_000 + at,
-  method: 'GET', template: `/rates/${at}`, status: '200', is_error: false, latency_ns: 12e6, transfer_ns: 3e6, request_bytes: 180, response_bytes: 2300, command: 'gunicorn', pid: 7, weight: 1, ...more,
+  method: 'GET', template: `/rates/${at}`, fingerprint: '0123456789ab', raw: '', status: '200', is_error: false, latency_ns: 12e6, transfer_ns: 3e6, request_bytes: 180, response_bytes: 2300, command: 'gunicorn', pid: 7, weight: 1, ...more,
 });
 const answers = (requests: unknown): Answers => ({
   'GET /api/v1/clusters': { items: [{ id: 'c1', name: 'demo', created_ms: 1, state: 'connected', agents: 1, last_seen_ms: 1 }] },
@@ -28,6 +28,17 @@ describe('the request list', () => {
     expect(within(first).getByText('after 15 ms')).toBeTruthy();
     expect(within(first).getByText('180 B out, 2.3 kB in')).toBeTruthy();
     expect(screen.getByText('2 requests, all there are')).toBeTruthy();
+    expect(within(first).queryByRole('region', { name: 'Raw text' })).toBeNull();
+  });
+
+  it('marks the raw text of a request whose agent was told to send it', async () => {
+    const user = userEvent.setup();
+    renderAt('/clusters/c1/requests', answers({ items: [row(0, { raw: '/rates/0?key=abc' })], next_cursor: null }));
+    const first = await screen.findByRole('article', { name: 'GET /rates/0, testserver to currencies' });
+    await user.click(within(first).getByRole('button', { expanded: false }));
+    const raw = within(first).getByRole('region', { name: 'Raw text' });
+    expect(within(raw).getByText('/rates/0?key=abc')).toBeTruthy();
+    expect(within(raw).getByText(/raw_namespaces/)).toBeTruthy();
   });
 
   it('asks the server with the filters of the address', async () => {
