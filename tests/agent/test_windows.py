@@ -233,3 +233,16 @@ def test_the_longest_latency_of_counts_is_known_to_a_bucket(assembler: Assembler
     (window,) = assembler.flush()
     assert bucket_of(window.latency_max_ns) == slow
     assert window.latency_sum_ns == 1_000_000 + 3 * SECOND_NS
+
+
+def test_counts_out_of_scope_are_left_out_and_counted() -> None:
+    """Of two host processes nobody wants to know, whether their requests were events or counts."""
+    entities = FakeEntities()
+    entities.by_cgroup, entities.by_ip = {}, {}
+    assembler = Assembler(entities, only_kubernetes=True)
+
+    lost = counted(7, errors=2, histogram={300: 5}, error_histogram={300: 2})
+    assembler.add_uncaptured([lost], wall_offset_ns=WALL_NS, now_ns=WALL_NS + SECOND_NS)
+
+    assert assembler.flush() == []
+    assert assembler.statistics().out_of_scope == 7

@@ -156,6 +156,7 @@ class Assembler:
         following = self._following.statistics()
         return replace(
             self._statistics,
+            out_of_scope=self._statistics.out_of_scope + self._windows.out_of_scope,
             unfinished=self._unfinished.given_up,
             held=len(self._waiting) + len(self._unfinished),
             followed=following.streams,

@@ -12,8 +12,8 @@ def share_out(total: int, weights: Sequence[float]) -> list[int]:
 
     Weights are not negative; if none is positive, all count the same. Without takers nothing is shared out.
     """
-    if len(weights) <= 1:
-        return [total] * len(weights)
+    if len(weights) <= 1 or total <= 0:
+        return [max(0, total)] * len(weights)
     whole = sum(weights)
     if whole <= 0:
         weights, whole = [1.0] * len(weights), float(len(weights))

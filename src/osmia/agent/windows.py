@@ -100,6 +100,8 @@ class Windows:
         self._seen: OrderedDict[int, dict[bool, list[_Share]]] = OrderedDict()
         self.lost = 0
         """Requests that found no room for one more row."""
+        self.out_of_scope = 0
+        """Requests that were only counted, of edges that nobody wants to know of."""
 
     def add(self, requests: Requests) -> None:
         """Events, each of which is one request."""
@@ -147,6 +149,7 @@ class Windows:
                 if count <= 0 and not histogram:
                     continue
                 shares = known.get(is_error) or _nameless(known, one, is_error=is_error, name=name)
+                self.out_of_scope += 0 if shares else count
                 parts += _parts(shares, spans, count, histogram)
             if not parts and (one.request_bytes or one.response_bytes):
                 # More bytes of requests that were counted earlier.
