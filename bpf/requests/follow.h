@@ -50,6 +50,29 @@ static __always_inline void follow_pending(struct connection *connection, __u32 
 	bpf_ringbuf_submit(chunk, BPF_RB_NO_WAKEUP);
 }
 
+/* What had come back for it by then: all of it if that was one short buffer, else how much. */
+static __always_inline void follow_answered(struct connection *connection, __u32 position_now)
+{
+	const struct osmia_event *event = &connection->event;
+	__u32 total = position_now - connection->response_position;
+	struct osmia_event *chunk;
+
+	if (!total)
+		return;
+	chunk = new_chunk(connection);
+	if (!chunk)
+		return;
+	chunk->position = connection->response_position;
+	chunk->request_bytes = total;
+	chunk->request_length = total == event->response_head_length ? total : 0;
+	if (event->role == OSMIA_SERVER)
+		chunk->flags |= OSMIA_FLAG_SENT;
+	if (total > chunk->request_length)
+		chunk->flags |= OSMIA_FLAG_CUT;
+	bpf_probe_read_kernel(chunk->request, OSMIA_RESPONSE_HEAD, event->response_head);
+	bpf_ringbuf_submit(chunk, BPF_RB_NO_WAKEUP);
+}
+
 static __always_inline bool next_segment(struct walk *walk, const struct buffer *buffer)
 {
 	struct iovec segment;

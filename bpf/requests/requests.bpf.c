@@ -185,6 +185,7 @@ static __always_inline bool walk_messages(struct connection *connection,
 
 	if (buffer->length < buffer->total) { /* in segments: rare, and one cycle as a rule */
 		connection->executions++;
+		connection->cycles++;
 		return true;
 	}
 	for (int i = 0; i < MESSAGES_WALKED; i++) {
@@ -287,13 +288,20 @@ static __always_inline bool begin_postgres(struct connection *connection, struct
 		cycles = connection->cycles;
 	}
 	is_told = walk_messages(connection, buffer);
-	/* One statement and one Sync is what the fast path matches; its flushes may be several. */
-	if (is_told && connection->executions <= 1 && connection->cycles <= 1 && !cycles)
+	/*
+	 * One statement and one Sync is what the fast path matches; its flushes may be several. An
+	 * Execute that is flushed without its Sync is a pipeline's, even if nothing follows yet:
+	 * once it is answered, nobody could tell that answer from the next one's.
+	 */
+	if (is_told && connection->executions <= connection->cycles && connection->cycles <= 1 &&
+	    !cycles)
 		return false;
 	if (!begin_following(connection))
 		return false;
-	if (!is_new)
+	if (!is_new) {
 		follow_pending(connection, position);
+		follow_answered(connection, response_position_now(connection, sk));
+	}
 	return true;
 }
 
