@@ -75,7 +75,7 @@ _IN_TEMPLATE = re.compile(r"\{\w+\}")
 _SPLIT_WORD = re.compile(r"[\w$\ufffd]+$")
 _FIRST_WORD = re.compile(r"[(\s;]*([A-Za-z]+)")
 _DIGIT_IN_WORD = re.compile(r"\d\w{4}")
-_ODD_WORD = re.compile(r"(?<![\w$\"?.])[^\W\d]\w*\d\w*[^\W_]{4}\w*")  # a digit, and enough behind it for a token
+_WORD = re.compile(r"(?<![\w$\"?.])[^\W\d]\w*+")
 _LETTER = re.compile(r"[^\W\d_]")
 _SIGN = re.compile(r"([(,=<>\[] ?)[-+] ?\?")
 _LIST = re.compile(
@@ -138,7 +138,7 @@ def normalise(sql: str, *, is_truncated: bool = False) -> Statement:
     if method in _BARE_VALUES or ";" in text:
         text = _without_bare_values(text)
     if _DIGIT_IN_WORD.search(text):
-        text = _ODD_WORD.sub(_odd_word, text)
+        text = _WORD.sub(_odd_word, text)
     if ";" in text:
         method += CUT
     return Statement(method, text)
@@ -236,7 +236,7 @@ def _without_hash(name: str) -> str:
 
 def _odd_word(found: re.Match[str]) -> str:
     """An identifier without a token that a program put into it (`tmp_7f3c9a1b`)."""
-    return _without_hash(found[0])
+    return _without_hash(found[0]) if _DIGIT_IN_WORD.search(found[0]) else found[0]
 
 
 @functools.lru_cache(maxsize=1024)
