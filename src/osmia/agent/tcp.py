@@ -237,8 +237,8 @@ class ConnectionTracker:
 
     def _far(self, facts: _Facts, address: Address, now_ns: int) -> Entity | None:
         """Who is at the far end: whoever was seen there on this host, or else the owner of the address."""
-        owner = self._entities.remote(address, at_ns=now_ns)
         is_client = facts.role is Role.CLIENT
+        owner = self._entities.remote(address, at_ns=now_ns, cgroup_id=facts.cgroup_id if is_client else 0)
         seen = self._servers.get(_end(facts.netns, address)) if is_client else self._client_of(facts, address)
         if seen is None or (not is_client and owner is not None and owner.kind in _HOST_KINDS):
             return owner
