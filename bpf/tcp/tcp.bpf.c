@@ -120,31 +120,41 @@ static __always_inline void read_owner(struct owner *owner, struct task_struct *
 	BPF_CORE_READ_INTO(&owner->command, leader, comm);
 }
 
-/* The current task as an owner; false where it is a thread of the kernel. */
+/* The current task as an owner, by helpers that cost less than reads; false where it is a thread
+ * of the kernel. */
 static __always_inline bool read_current(struct owner *owner)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 
 	if (TASK_FIELD(task, flags) & PF_KTHREAD)
 		return false;
-	read_owner(owner, task);
+	owner->pid = bpf_get_current_pid_tgid() >> 32;
+	owner->cgroup_id = bpf_get_current_cgroup_id();
+	BPF_CORE_READ_INTO(&owner->command, task, group_leader, comm);
 	return true;
 }
 
-static __always_inline void read_ends(struct osmia_tcp_socket *socket, struct sock *sk)
+/* A field of a socket: one load where a tracepoint hands the socket over, a read where the sweep
+ * found it behind a descriptor. */
+#define FIELD(is_given, pointer, field) \
+	((is_given) ? (pointer)->field : BPF_CORE_READ(pointer, field))
+
+static __always_inline void read_ends(struct osmia_tcp_socket *socket, struct sock *sk,
+				      const bool is_given)
 {
 	struct osmia_tcp_key *key = &socket->key;
+	struct net *net = FIELD(is_given, sk, __sk_common.skc_net.net);
 
-	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET) {
-		map_ipv4(key->local_ip, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
-		map_ipv4(key->remote_ip, BPF_CORE_READ(sk, __sk_common.skc_daddr));
+	if (FIELD(is_given, sk, __sk_common.skc_family) == AF_INET) {
+		map_ipv4(key->local_ip, FIELD(is_given, sk, __sk_common.skc_rcv_saddr));
+		map_ipv4(key->remote_ip, FIELD(is_given, sk, __sk_common.skc_daddr));
 	} else {
 		BPF_CORE_READ_INTO(&key->local_ip, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr8);
 		BPF_CORE_READ_INTO(&key->remote_ip, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr8);
 	}
-	socket->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
-	socket->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
-	key->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	socket->local_port = FIELD(is_given, sk, __sk_common.skc_num);
+	socket->remote_port = bpf_ntohs(FIELD(is_given, sk, __sk_common.skc_dport));
+	key->netns = FIELD(is_given, net, ns.inum);
 	key->server_port = key->role == OSMIA_SERVER ? socket->local_port : socket->remote_port;
 }
 
@@ -174,7 +184,8 @@ static __always_inline struct osmia_tcp_socket *socket_of(const struct sock *sk)
 }
 
 /* A new entry for a socket whose address may have been another's. */
-static __always_inline struct osmia_tcp_socket *follow(struct sock *sk, __u8 role)
+static __always_inline struct osmia_tcp_socket *follow(struct sock *sk, __u8 role,
+						       const bool is_given)
 {
 	__u64 key = (__u64)sk;
 	struct osmia_tcp_socket *socket;
@@ -188,7 +199,7 @@ static __always_inline struct osmia_tcp_socket *follow(struct sock *sk, __u8 rol
 		return 0;
 	socket->key.role = role;
 	socket->start_ns = bpf_ktime_get_ns();
-	read_ends(socket, sk);
+	read_ends(socket, sk, is_given);
 	return socket;
 }
 
@@ -285,7 +296,7 @@ static __always_inline void begin_connect(struct sock *sk)
 	read_current(&owner); /* a thread of the kernel connects for itself */
 	if (ignored_pid && owner.pid == ignored_pid)
 		return;
-	socket = follow(sk, OSMIA_CLIENT);
+	socket = follow(sk, OSMIA_CLIENT, true);
 	if (socket)
 		own(socket, &owner);
 }
@@ -297,8 +308,7 @@ static __always_inline void end_connect(struct osmia_tcp_socket *socket, struct 
 
 	socket->established_ns = bpf_ktime_get_ns();
 	latency_ns = socket->established_ns - socket->start_ns;
-	socket->local_port =
-		BPF_CORE_READ(sk, __sk_common.skc_num); /* chosen after the SYN's state */
+	socket->local_port = sk->__sk_common.skc_num; /* chosen after the SYN's state */
 	edge = edge_of(socket);
 	if (!edge)
 		return;
@@ -316,7 +326,7 @@ static __always_inline void establish(struct sock *sk, int before)
 			end_connect(socket, sk);
 		return;
 	}
-	socket = follow(sk, OSMIA_SERVER);
+	socket = follow(sk, OSMIA_SERVER, true);
 	if (socket)
 		socket->established_ns = socket->start_ns;
 }
@@ -350,7 +360,7 @@ static __always_inline void count_failure(struct osmia_tcp_socket *socket, struc
 	socket->local_port = bpf_ntohs(BPF_CORE_READ((struct inet_sock___tcp *)sk, inet_sport));
 	touch(edge, socket);
 	ADD(edge->retransmits, TCP_FIELD(sk, total_retrans));
-	switch (SOCK_FIELD(sk, sk_err)) {
+	switch (((struct sock___tcp *)sk)->sk_err) {
 	case ECONNREFUSED:
 		ADD(edge->refused, 1);
 		break;
@@ -413,7 +423,7 @@ static __always_inline void end(struct sock *sk)
 		count_failure(socket, sk);
 	} else {
 		/* Without an error it was ended by its own process, just now. */
-		if (!SOCK_FIELD(sk, sk_err))
+		if (!((struct sock___tcp *)sk)->sk_err)
 			take_owner(socket);
 		if (!(socket->flags & OSMIA_TCP_OWNED))
 			take_owner_of_port(socket);
@@ -472,7 +482,7 @@ int BPF_PROG(on_state, struct sock *sk, int before, int after)
 {
 	struct osmia_tcp_socket *socket;
 
-	if (SOCK_FIELD(sk, sk_protocol) != IPPROTO_TCP)
+	if (((struct sock___tcp *)sk)->sk_protocol != IPPROTO_TCP)
 		return 0;
 	switch (after) {
 	case TCP_SYN_SENT:
@@ -563,7 +573,7 @@ static __always_inline struct osmia_tcp_socket *join(struct sock *sk)
 
 	if (!sweeps)
 		return 0;
-	socket = follow(sk, is_server ? OSMIA_SERVER : OSMIA_CLIENT);
+	socket = follow(sk, is_server ? OSMIA_SERVER : OSMIA_CLIENT, false);
 	if (!socket)
 		return 0;
 	read_counters(socket, sk);
