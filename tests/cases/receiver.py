@@ -87,7 +87,7 @@ class Receiver:
         for row in self.rows(Table.OBJECTS):
             if row["ips"]:
                 book.note(sighting(row))
-        column = "last_ns" if table is Table.WINDOWS else "time_ns"
+        column = "time_ns" if table is Table.REQUESTS else "last_ns"
         parts = [name_peers(part, book, time_column=column).rows for part in self.tables[table] if part.num_rows]
         return [row for part in parts for row in part.to_pylist()]
 
@@ -103,6 +103,15 @@ class Receiver:
     def edges(self, *names: str) -> dict[Edge, int]:
         """Requests by edge, each counted at one of its ends, as the map shows it."""
         return {edge: max(roles["server"], roles["client"]) for edge, roles in self.sides(*names).items()}
+
+    def strangers(self, *names: str) -> set[tuple[str, str]]:
+        """Ends of TCP connections between which no request was seen, of those with a name in one of them.
+
+        The map would have an edge of its own for each.
+        """
+        known = {(edge.source, edge.target) for edge in self.sides()}
+        ends = {(_id(row, "source"), _id(row, "destination")) for row in self.named(Table.CONNECTIONS)}
+        return {pair for pair in ends - known if any(name in end for name in names for end in pair)}
 
     def requests(self, *names: str) -> list[dict[str, Any]]:
         """Rows of the request list with an end whose id contains one of the names."""

@@ -88,3 +88,10 @@ async def test_host_network_by_ipv6(world: World) -> None:
 
     edge = Edge("Deployment/default/host6-client", "Deployment/default/host6-server")
     assert world.receiver.sides("/host6-") == {edge: {"client": 10, "server": 10}}
+
+
+async def test_connections_have_the_ends_of_their_requests(world: World) -> None:
+    """Whatever this module's cases did: no connection is reported between others than the requests on it."""
+    await world.receiver.settle()
+
+    assert world.receiver.strangers("Deployment/", "Job/") == set()

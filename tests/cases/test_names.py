@@ -75,3 +75,10 @@ async def test_peer_that_nobody_asked_for_is_its_address(world: World) -> None:
     await world.receiver.settle()
 
     assert _outward(world, "blind") == {Edge("Deployment/default/blind", f"External//{SERVERS[1]}"): 5}
+
+
+async def test_connections_have_the_ends_of_their_requests(world: World) -> None:
+    """Whatever this module's cases did: no connection is reported between others than the requests on it."""
+    await world.receiver.settle()
+
+    assert world.receiver.strangers("Deployment/", "Job/") == set()

@@ -224,3 +224,10 @@ async def test_server_of_a_moment(world: World) -> None:
     await world.receiver.settle()
 
     assert world.receiver.sides("/early-") == {_edge("early"): {"client": 10, "server": 10}}
+
+
+async def test_connections_have_the_ends_of_their_requests(world: World) -> None:
+    """Whatever this module's cases did: no connection is reported between others than the requests on it."""
+    await world.receiver.settle()
+
+    assert world.receiver.strangers("Deployment/", "Job/") == set()

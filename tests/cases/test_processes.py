@@ -171,3 +171,10 @@ async def test_job_of_a_moment_has_its_name(world: World, run: int) -> None:
 
     edge = Edge(f"Job/default/shop{run}-job", f"Deployment/default/shop{run}-server")
     assert world.receiver.sides(f"/shop{run}-") == {edge: {"client": 1, "server": 1}}
+
+
+async def test_connections_have_the_ends_of_their_requests(world: World) -> None:
+    """Whatever this module's cases did: no connection is reported between others than the requests on it."""
+    await world.receiver.settle()
+
+    assert world.receiver.strangers("Deployment/", "Job/") == set()
