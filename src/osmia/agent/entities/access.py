@@ -224,7 +224,8 @@ class _Plugin:
         version = str(spec.get("apiVersion") or "client.authentication.k8s.io/v1")
         info = {"apiVersion": version, "kind": "ExecCredential", "spec": {"interactive": False}}
         own = {str(one["name"]): str(one["value"]) for one in spec.get("env") or []}
-        self._environment = {**environ, **own, "KUBERNETES_EXEC_INFO": msgspec.json.encode(info).decode()}
+        inherited = {name: value for name, value in environ.items() if not name.startswith("OSMIA_")}  # our own key
+        self._environment = {**inherited, **own, "KUBERNETES_EXEC_INFO": msgspec.json.encode(info).decode()}
         self._hint = " ".join(str(spec.get("installHint") or "").split())
         self._last: _Credential | None = None
 
