@@ -27,6 +27,7 @@ _MAX_STARTUP_BYTES = 10_000
 _MAX_SHORT_BYTES = 1 << 20  # of text that looks like a message, the "length" is far above: its first byte is not 0
 _LONG = frozenset(b"DTVdQPBF")
 _PROTOCOL_MAJOR = 3
+_TLS = 0x16
 _ASKING = {80877102: CANCEL, 80877103: ENCRYPTION, 80877104: ENCRYPTION}  # the last two: SSL, GSS
 
 
@@ -45,9 +46,12 @@ class Part(NamedTuple):
 
 
 class Cutter:
-    """Cuts one direction into messages; `is_lost` from where its bytes cannot be messages, until `begin_anew`."""
+    """Cuts one direction into messages; `is_lost` from where its bytes cannot be messages, until `begin_anew`.
 
-    __slots__ = ("_began_ns", "_header", "_kind", "_kinds", "_left", "is_lost", "is_starting")
+    `is_starting` as long as packets without a type may come; `is_tls` if a handshake came instead.
+    """
+
+    __slots__ = ("_began_ns", "_header", "_kind", "_kinds", "_left", "is_lost", "is_starting", "is_tls")
 
     def __init__(self, kinds: frozenset[int], *, is_starting: bool) -> None:
         self._kinds = kinds
@@ -57,6 +61,7 @@ class Cutter:
         self._kind = 0
         self._began_ns = 0
         self.is_lost = False
+        self.is_tls = False
 
     @property
     def is_between(self) -> bool:
@@ -113,6 +118,7 @@ class Cutter:
         header = self._header + data[start : start + need - kept]
         length = self._length(header) if len(header) == need else _LENGTH_BYTES
         if length < 0 or not (header[0] in self._kinds or need == _STARTUP_HEADER_BYTES):
+            self.is_tls = self.is_starting and header[0] == _TLS
             self.lose()
             return start
         if len(header) < need:

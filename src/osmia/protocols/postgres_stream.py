@@ -43,7 +43,6 @@ __all__ = ["PostgresStream"]
 
 _MAX_STEPS = 4096
 _SYNC_MESSAGE = b"S\0\0\0\4"
-_TLS = b"\x16"
 _READY_MESSAGE = re.compile(rb"Z\x00\x00\x00\x05[ITE]")
 _COPY_OVER = re.compile(rb"(?:c\x00\x00\x00\x04|f\x00\x00[\x00-\xff]{2}[^\x00]*\x00)(S\x00\x00\x00\x04)?\Z")
 _EXECUTIONS = re.compile(rb"E\x00\x00\x00[\x09-\x48]|Q\x00\x00")
@@ -256,11 +255,10 @@ class PostgresStream:
             self._seek_copy_end(piece.data)
             return
         if not self._is_in_doubt:
-            is_beginning = self._frontend.is_starting
             for part in self._frontend.cut(piece.data, time_ns):
                 self._take_request_part(part)
             if self._frontend.is_lost:
-                self._is_ignored = is_beginning and piece.data.startswith(_TLS)
+                self._is_ignored = self._frontend.is_tls
                 self._doubt()
             return
         self._runs_seen += len(_EXECUTIONS.findall(piece.data))
