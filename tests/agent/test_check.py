@@ -7,6 +7,7 @@ import http.server
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,11 +15,12 @@ import threading
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from osmia.agent.check.machine import CAPABILITIES, Machine
 from osmia.model.wire import Table
@@ -27,6 +29,7 @@ from tests.agent.running import Sink, wait_for
 pytestmark = [pytest.mark.ebpf, pytest.mark.timeout(90)]
 
 NOBODY = 65534
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ class Case:
     uid: int = 0
     exit_code: int = 0
     off: frozenset[str] = frozenset()
-    missing: frozenset[str] = field(default=frozenset())
+    missing: frozenset[str] = frozenset()
+    inside: tuple[str, ...] = ()
 
     def command(self, *arguments: str) -> list[str]:
         """The real command with exactly these privileges."""
@@ -54,7 +58,7 @@ class Case:
         else:
             words = [f"--bounding-set={','.join(f'-{name}' for name in self.dropped)}"] if self.dropped else []
         user = [f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups"] if self.uid else []
-        return ["setpriv", "--no-new-privs", *user, *words]
+        return [*self.inside, "setpriv", "--no-new-privs", *user, *words]
 
 
 def is_held(name: str) -> bool:
@@ -68,6 +72,9 @@ def lost(*names: str) -> frozenset[str]:
     return frozenset(names)
 
 
+DAEMON_SET = ("bpf", "perfmon", "net_admin", "sys_resource")
+OWN_PROCESSES = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+HIDDEN = ("unshare", "--mount", "sh", "-c", 'mount -t proc -o hidepid=2 proc /proc && exec "$@"', "sh")
 CORE = lost("capture", "tcp", "bpf run time")
 CASES = (
     Case("root"),
@@ -94,18 +101,35 @@ CASES = (
     ),
     Case(
         "root as the DaemonSet",
-        kept=("bpf", "perfmon", "net_admin", "sys_resource"),
+        kept=DAEMON_SET,
         exit_code=1,
         off=lost("bpf run time"),
         missing=lost("CAP_SYS_ADMIN"),
     ),
     Case(
         "nobody as the DaemonSet",
-        kept=("bpf", "perfmon", "net_admin", "sys_resource"),
+        kept=DAEMON_SET,
         uid=NOBODY,
         exit_code=1,
         off=lost("bpf run time"),
         missing=lost("CAP_SYS_ADMIN"),
+    ),
+    Case(
+        "without hostPID",
+        inside=OWN_PROCESSES,
+        exit_code=1,
+        off=lost("processes"),
+        missing=lost("/proc"),
+    ),
+    Case("behind hidepid", inside=HIDDEN),
+    Case(
+        "nobody behind hidepid",
+        kept=DAEMON_SET,
+        uid=NOBODY,
+        inside=HIDDEN,
+        exit_code=1,
+        off=lost("processes", "bpf run time"),
+        missing=lost("/proc", "CAP_SYS_PTRACE", "CAP_SYS_ADMIN"),
     ),
     Case(
         "nobody with bpf and perfmon",
@@ -164,6 +188,17 @@ def test_every_privilege_is_dropped_in_some_case() -> None:
     assert dropped == {one.name for one in CAPABILITIES}
 
 
+def test_the_daemon_set_has_the_privileges_of_its_cases() -> None:
+    """What is tested here as the DaemonSet's is what the manifest grants."""
+    documents = yaml.safe_load_all((ROOT / "deploy/kubernetes/osmia-agent.yaml").read_text())
+    (daemon_set,) = [one for one in documents if one and one["kind"] == "DaemonSet"]
+    (container,) = daemon_set["spec"]["template"]["spec"]["containers"]
+
+    granted = container["securityContext"]["capabilities"]
+
+    assert granted == {"drop": ["ALL"], "add": [name.upper() for name in DAEMON_SET]}
+
+
 def test_the_table_is_clear_text() -> None:
     """A person reads marks, what is lost, the remedy and a verdict, and nothing of libbpf's babble."""
     case = next(one for one in CASES if one.name == "nobody")
@@ -181,6 +216,14 @@ def test_the_table_is_clear_text() -> None:
 # ---- the agent in the form that was announced ------------------------------------------------------------------------
 
 
+def leader(case: Case, pid: int) -> int:
+    """The agent's own process: the only child, where something stands between that passes no signals on."""
+    if case.inside != OWN_PROCESSES:
+        return pid
+    (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(child)
+
+
 @contextlib.contextmanager
 def agent(case: Case, sink: Sink) -> Iterator[None]:
     """`osmia agent run` with these privileges, ended by SIGTERM without a complaint."""
@@ -191,7 +234,7 @@ def agent(case: Case, sink: Sink) -> Iterator[None]:
         try:
             yield
         finally:
-            process.terminate()
+            os.kill(leader(case, process.pid), signal.SIGTERM)
             code = process.wait(timeout=20)
             words.seek(0)
             said = words.read().decode()
@@ -317,6 +360,31 @@ def test_an_unusable_kubeconfig_stops_check_and_run_alike(tmp_path: Path, sink: 
     assert (code, result.returncode) == (2, 2)
     assert str(broken) in kubernetes["reason"]
     assert str(broken) in result.stderr
+
+
+def test_a_key_of_another_owner_is_named_with_the_privilege(tmp_path: Path, sink: Sink) -> None:
+    """Check and run end with 2, and the row of CAP_DAC_READ_SEARCH says why; with it the key is read."""
+    key = tmp_path / "key"
+    key.write_text("secret")
+    key.chmod(0o600)
+    tmp_path.chmod(0o755)
+    poor = Case("nobody", kept=DAEMON_SET, uid=NOBODY)
+    rich = Case("nobody", kept=(*DAEMON_SET, "dac_read_search"), uid=NOBODY)
+    options = ("--server", f"http://127.0.0.1:{sink.port}", "--monitoring-id", "m", "--key-file", str(key))
+
+    code, report = check(poor, *options)
+    result = subprocess.run(
+        poor.command("run", *options), capture_output=True, text=True, check=False, env=environment()
+    )
+    _, read = check(rich, *options)
+
+    facts = {one["name"]: one for one in report["machine"]}
+    reasons = {one["name"]: one["reason"] for one in report["features"]}
+    assert (code, result.returncode) == (2, 2)
+    assert str(key) in reasons["server"]
+    assert str(key) in result.stderr
+    assert facts["CAP_DAC_READ_SEARCH"]["lost"] == ["server"]
+    assert str(key) not in json.dumps(read)
 
 
 def test_a_server_that_is_away_is_a_reduced_form() -> None:

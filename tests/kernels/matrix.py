@@ -42,7 +42,7 @@ _CACHE = ROOT / "build/kernels"
 _GUEST = Path(__file__).with_name("guest.py")
 _HOST = "host"
 _MEMORY_MIB = 1536
-_DEADLINE_S = 300
+_DEADLINE_S = 600
 _NO_SWEEP = "before Linux 5.13 the size of a long response is told when it ends, not on its way"
 _UNTRACKED = "the kernel tracks no connections, so no address is rewritten"
 
