@@ -116,9 +116,9 @@ class Cutter:
         need = _STARTUP_HEADER_BYTES if self.is_starting and not (self._header or data[start:])[0] else _HEADER_BYTES
         kept = len(self._header)
         header = self._header + data[start : start + need - kept]
+        self.is_tls = self.is_starting and header[0] == _TLS
         length = self._length(header) if len(header) == need else _LENGTH_BYTES
         if length < 0 or not (header[0] in self._kinds or need == _STARTUP_HEADER_BYTES):
-            self.is_tls = self.is_starting and header[0] == _TLS
             self.lose()
             return start
         if len(header) < need:
