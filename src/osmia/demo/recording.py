@@ -37,6 +37,8 @@ _TIMES = {
     wire.Table.REQUESTS: {"time_ns": 10**9},
     wire.Table.OBJECTS: {"seen_ns": 10**9},
     wire.Table.LEDGER: {"time_ns": 10**9, "started_ns": 10**9},
+    wire.Table.CONNECTIONS: {"start_s": 1, "first_ns": 10**9, "last_ns": 10**9},
+    wire.Table.LISTENERS: {"start_s": 1},
 }
 """Columns that hold times, with their units per second."""
 
