@@ -76,7 +76,7 @@ async def test_no_secret_is_kept_or_told_anywhere(world: World) -> None:
             await until(lambda: not any(world.spool.rglob("*.batch")), "the spool is emptied")
             seen |= await anyio.to_thread.run_sync(api_answers, again.http, back)
             agent.send_signal(signal.SIGTERM)
-            await anyio.to_thread.run_sync(agent.wait, 30)
+            await anyio.to_thread.run_sync(agent.wait, 60)
             await anyio.to_thread.run_sync(again.stop)
             seen["server log, second run"] = "\n".join(again.lines).encode()
     seen["agent log"] = world.agent_log.read_bytes()

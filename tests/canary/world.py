@@ -33,7 +33,7 @@ _NODE = "canary-node"
 _CGROUPS = Path("/sys/fs/cgroup/unified")
 _JOIN = 'echo $$ > "$0/cgroup.procs"; exec "$@"'
 _TRAFFIC = Path(__file__).parent / "traffic.py"
-_WAIT_S = 30.0
+_WAIT_S = 60.0
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:
@@ -123,7 +123,7 @@ class World:
     def agent(self, cluster: Cluster, *options: str) -> Iterator[subprocess.Popen[bytes]]:
         """The agent of the node, talking as much as it can."""
         command = [sys.executable, "-m", "osmia", "agent", "run", "--server", f"http://{self.listen}"]
-        command += ["--monitoring-id", cluster.id, "--key", cluster.key, "--node", _NODE, "--flush-s", "0.3"]
+        command += ["--monitoring-id", cluster.id, "--key", cluster.key, "--node", _NODE]
         command += ["--kubeconfig", str(self.kubeconfig), "--scope", "kubernetes", "--log-level", "debug"]
         # A machine that is busy with other things must not make the governor give requests up.
         command += ["--cpu-budget-cores", "8", "--bpf-budget-cores", "8", "--memory-budget-mib", "4096"]
