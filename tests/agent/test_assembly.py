@@ -235,6 +235,7 @@ def test_what_the_ring_lost_is_in_the_windows(assembler: Assembler) -> None:
     lost = counted(5, latency_sum_ns=50_000_000, request_bytes=500, response_bytes=900, histogram={300: 5})
 
     assembler.add_uncaptured([lost], wall_offset_ns=WALL_NS, now_ns=WALL_NS)
+    assembler.finish(wall_offset_ns=WALL_NS, now_ns=WALL_NS)
 
     (window,) = assembler.flush()
     assert (window.key.template, window.count, window.errors) == (UNCAPTURED, 5, 0)
@@ -497,3 +498,18 @@ def test_without_sampling_nobody_is_assumed(assembler: Assembler) -> None:
 
     assert before == []
     assert request.source.kind is EntityKind.NODE
+
+
+def test_at_the_end_nothing_is_left_behind(assembler: Assembler, entities: FakeEntities) -> None:
+    """What waits for a name or for its last byte is told when the agent ends."""
+    entities.late = {SERVER_IP}
+    add(assembler, event())
+    entities.late = set()
+    add(assembler, event(connection=5, local=(CLIENT_IP, 9), response_head=CHUNKED, response_bytes=len(CHUNKED)))
+    entities.late = {SERVER_IP}
+    add(assembler, event(connection=6, local=(CLIENT_IP, 10)))
+
+    requests = assembler.finish(wall_offset_ns=WALL_NS, now_ns=WALL_NS + 20_000_000)
+
+    assert len(requests) == 2
+    assert sum(window.count for window in assembler.flush()) == 3

@@ -119,6 +119,8 @@ def test_every_edge_is_exact_whatever_was_an_event(intervals: list[list[Call]]) 
         assembler.add_uncaptured(lost, wall_offset_ns=WALL_NS, now_ns=now_ns)
         windows += assembler.flush()
 
+    assembler.finish(wall_offset_ns=WALL_NS, now_ns=now_ns)
+    windows += assembler.flush()
     everything = [call for calls in intervals for call in calls]
     for edge in (1, 2, 3):
         assert totals(windows, edge) == truth(everything, edge)
@@ -217,6 +219,7 @@ def test_counts_of_an_interval_over_two_windows_are_in_both(assembler: Assembler
     lost = counted(40, server_port=8001, last_ns=11 * SECOND_NS)
 
     assembler.add_uncaptured([lost], wall_offset_ns=WALL_NS, now_ns=WALL_NS + 11 * SECOND_NS)
+    assembler.finish(wall_offset_ns=WALL_NS, now_ns=WALL_NS + 11 * SECOND_NS)
 
     counts = {window.start_s - WALL_NS // SECOND_NS: window.count for window in assembler.flush()}
     assert counts == {0: 30, 10: 10}
@@ -243,6 +246,30 @@ def test_counts_out_of_scope_are_left_out_and_counted() -> None:
 
     lost = counted(7, errors=2, histogram={300: 5}, error_histogram={300: 2})
     assembler.add_uncaptured([lost], wall_offset_ns=WALL_NS, now_ns=WALL_NS + SECOND_NS)
+    assembler.finish(wall_offset_ns=WALL_NS, now_ns=WALL_NS + SECOND_NS)
 
     assert assembler.flush() == []
     assert assembler.statistics().out_of_scope == 7
+
+
+def test_counts_wait_for_the_first_event_of_their_edge(assembler: Assembler) -> None:
+    """They came before the event that names them: they get its ends and its route, in the window they ended in."""
+    lost = counted(7, server_port=8001, last_ns=SECOND_NS)
+    assembler.add_uncaptured([lost], wall_offset_ns=WALL_NS, now_ns=WALL_NS + SECOND_NS)
+    before = assembler.flush()
+    see(assembler, call(3))
+
+    assembler.add_uncaptured([], wall_offset_ns=WALL_NS, now_ns=WALL_NS + 2 * SECOND_NS)
+
+    assert before == []
+    assert by_route(assembler.flush()) == {("/route-d", "200"): 8}
+
+
+def test_counts_do_not_wait_for_ever(assembler: Assembler) -> None:
+    """After a few seconds they are reported under the edge's addresses, without a route."""
+    lost = counted(7, server_port=8001)
+    assembler.add_uncaptured([lost], wall_offset_ns=WALL_NS, now_ns=WALL_NS + SECOND_NS)
+
+    assembler.add_uncaptured([], wall_offset_ns=WALL_NS, now_ns=WALL_NS + 4 * SECOND_NS)
+
+    assert by_route(assembler.flush()) == {(UNCAPTURED, ""): 7}

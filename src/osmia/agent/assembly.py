@@ -44,6 +44,8 @@ if typing.TYPE_CHECKING:
 __all__ = ["Assembler", "AssemblyStatistics", "EntityLookup", "OnDns"]
 
 _QUIET_NS = 250_000_000
+_UNSEEN_HOLD_NS = 2_500_000_000  # longer than any event waits for the name of its far end
+_FOREVER_NS = 600_000_000_000
 _HELD_MAX = 20_000
 
 OnDns = Callable[[bytes, int, int, int], None]
@@ -109,6 +111,16 @@ class _Rows:
         return _Rows(self.events[which], self.transfers[which], self.deadlines[which])
 
 
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """Counts of an edge, the Unix ns between which their requests ended, and until when they may wait for an event."""
+
+    uncaptured: Uncaptured
+    since_ns: int
+    until_ns: int
+    deadline_ns: int
+
+
 @dataclass(slots=True)
 class _Batch:
     """What the texts of some rows say: groups, and per row the index of its group (-1: no request) and the rest."""
@@ -148,6 +160,7 @@ class Assembler:
         self._unfinished = Unfinished(quiet_ns=quiet_ns)
         self._windows = Windows()
         self._waiting = _Rows.joined(())
+        self._counted: list[_Counted] = []
         self._reported_ns = 0
         self._statistics = AssemblyStatistics()
 
@@ -193,14 +206,35 @@ class Assembler:
         return requests
 
     def add_uncaptured(self, counted: Iterable[Uncaptured], *, wall_offset_ns: int, now_ns: int) -> None:
-        """Add what only the kernel's counters know: it ended between the last call, or the edge's first, and now."""
-        timed = []
+        """Add what only the kernel's counters know: it ended between the last call, or the edge's first, and now.
+
+        Counts of an edge of which no event was seen yet wait for one, as the event may be waiting for names.
+        """
         for one in counted:
             first_ns, last_ns = (int(one.edge[name]) + wall_offset_ns for name in ("first_ns", "last_ns"))
             until_ns = min(now_ns, max(last_ns, self._reported_ns))
-            timed.append((one, min(until_ns, max(self._reported_ns, first_ns)), until_ns))
-        self._windows.add_uncaptured(timed, lambda one: self._ends.key_of_edge(one.edge, now_ns))
+            since_ns = min(until_ns, max(self._reported_ns, first_ns))
+            self._counted.append(_Counted(one, since_ns, until_ns, now_ns + _UNSEEN_HOLD_NS))
+        seen = self._windows.seen_edges()
+        excess = len(self._counted) - _HELD_MAX
+        due = [
+            one.uncaptured.key in seen or one.deadline_ns <= now_ns or index < excess
+            for index, one in enumerate(self._counted)
+        ]
+        ready = [one for one, is_due in zip(self._counted, due, strict=True) if is_due]
+        self._counted = [one for one, is_due in zip(self._counted, due, strict=True) if not is_due]
+        self._windows.add_uncaptured(
+            [(one.uncaptured, one.since_ns, one.until_ns) for one in ready],
+            lambda one: self._ends.key_of_edge(one.edge, now_ns),
+        )
         self._reported_ns = now_ns
+
+    def finish(self, *, wall_offset_ns: int, now_ns: int) -> Requests:
+        """The end: everything that waits is taken with what is known of it."""
+        later_ns = now_ns + _FOREVER_NS
+        requests = self.add(np.zeros(0, dtype=EVENT), wall_offset_ns=wall_offset_ns, now_ns=later_ns)
+        self.add_uncaptured([], wall_offset_ns=wall_offset_ns, now_ns=later_ns)
+        return requests
 
     def flush(self) -> list[Window]:
         """All windows that changed since the last flush, as parts to be added up."""

@@ -219,14 +219,16 @@ class _Agent:
         if self.sampler.look(Observed(max(0, self._seen - seen), notable), time.monotonic()) != before:
             self._ask()
 
-    def flush(self) -> None:
-        """One report: windows, requests, objects when due, and the ledger."""
+    def flush(self, *, is_last: bool = False) -> None:
+        """One report: windows, requests, objects when due, and the ledger; the last one holds nothing back."""
         self.drain()
         now_ns = time.time_ns()
         totals = self.capture.edges()
         lost = self._tracker.advance(totals.keys, totals.values, self.capture.histogram)
         offset_ns = now_ns - time.monotonic_ns()
         self.assembler.add_uncaptured(lost, wall_offset_ns=offset_ns, now_ns=now_ns)
+        if is_last:
+            self._keep(self.assembler.finish(wall_offset_ns=offset_ns, now_ns=now_ns))
         stale = idle_edges(totals.keys, totals.values, now_ns=time.monotonic_ns(), capacity=self.config.max_edges)
         if len(stale):
             self.capture.forget_edges(stale)
@@ -382,7 +384,7 @@ async def _run(agent: _Agent) -> None:
                 _log.info("ending", signal=signal.Signals(number).name)
                 break
         tasks.cancel_scope.cancel()
-    agent.flush()
+    agent.flush(is_last=True)
     agent.connections.close()
     await agent.exporter.finish(_FAREWELL_S)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import typing
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -126,6 +126,12 @@ class Windows:
             sums.request_bytes += request_bytes
             sums.response_bytes += response_bytes
             sums.extend(end_ns, end_ns)
+
+    def seen_edges(self) -> Container[int]:
+        """Edges of which events have told something."""
+        self._compact()
+        self._remember()
+        return self._seen
 
     def add_uncaptured(
         self,
