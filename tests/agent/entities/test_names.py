@@ -40,6 +40,16 @@ def test_who_has_not_asked_gets_the_only_name() -> None:
     assert names.name_of(_IP, 9, now_ns=_S) == "api.example.com"
 
 
+def test_tokens_among_the_labels_are_left_out() -> None:
+    """Names leave the node; a label that is a token does not, regions and numbers do."""
+    names = DnsNames()
+    names.learn(_answer("9c4e1fb7d2a083655e.tunnel.example.com", _IP), 1, now_ns=0)
+    names.learn(_answer("ec2-3-120-4-5.eu-central-1.example.com", "203.0.113.8"), 1, now_ns=0)
+
+    assert names.name_of(_IP, 1, now_ns=_S) == "{hash}.tunnel.example.com"
+    assert names.name_of("203.0.113.8", 1, now_ns=_S) == "ec2-3-120-4-5.eu-central-1.example.com"
+
+
 def test_first_name_stays() -> None:
     """Who asks for two names of one address in turn sees the first, however often the answers change places."""
     names = DnsNames()

@@ -21,6 +21,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass
 
 from osmia.protocols.dns import read_answer
+from osmia.protocols.paths import host_template
 
 __all__ = ["DnsNames"]
 
@@ -61,11 +62,12 @@ class DnsNames:
         self.counters["answers"] += 1
         if not _PLAIN.fullmatch(answer.name) or _INSIDE.search(answer.name):
             return False
+        name = host_template(answer.name)  # some labels are tokens: <32 hex digits>.tunnel.example
         is_news = False
         for address in answer.addresses:
             until_ns = now_ns + max(address.ttl_s, _LEAST_TTL_S) * 1_000_000_000
-            is_news |= self._keep((cgroup_id, address.ip), answer.name, until_ns, now_ns)
-            is_news |= self._keep_shared(address.ip, answer.name, until_ns, now_ns)
+            is_news |= self._keep((cgroup_id, address.ip), name, until_ns, now_ns)
+            is_news |= self._keep_shared(address.ip, name, until_ns, now_ns)
         while len(self._names) > self._limit:
             self._names.popitem(last=False)
             self.counters["evicted"] += 1
