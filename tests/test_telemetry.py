@@ -58,6 +58,24 @@ def test_events_below_the_level_are_left_out(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("json_lines", [True, False])
+def test_exceptions_are_told_without_the_values_around_them(
+    json_lines: bool,  # noqa: FBT001 - a parameter
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A trace names lines, not what variables held there: that may be an application's traffic."""
+    configure_logging(level="debug", json=json_lines)
+    seen_on_the_wire = "sword" + "fish"
+    try:
+        raise RuntimeError(f"{len(seen_on_the_wire)} bytes were too many")
+    except RuntimeError:
+        get_logger("hive").exception("failed")
+
+    said = capsys.readouterr().err
+    assert "9 bytes were too many" in said
+    assert "swordfish" not in said
+
+
 def test_exceptions_are_told_with_their_trace(capsys: pytest.CaptureFixture[str]) -> None:
     """An event logged while handling an error says where it came from."""
     configure_logging(json=True)
