@@ -67,12 +67,12 @@ def test_exceptions_are_told_without_the_values_around_them(
     configure_logging(level="debug", json=json_lines)
     seen_on_the_wire = "sword" + "fish"
     try:
-        raise RuntimeError(f"{len(seen_on_the_wire)} bytes were too many")
-    except RuntimeError:
+        int(f"{len(seen_on_the_wire)} bytes")
+    except ValueError:
         get_logger("hive").exception("failed")
 
     said = capsys.readouterr().err
-    assert "9 bytes were too many" in said
+    assert "9 bytes" in said
     assert "swordfish" not in said
 
 
