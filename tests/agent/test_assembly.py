@@ -513,3 +513,16 @@ def test_at_the_end_nothing_is_left_behind(assembler: Assembler, entities: FakeE
 
     assert len(requests) == 2
     assert sum(window.count for window in assembler.flush()) == 3
+
+
+def test_a_port_that_another_client_had_before_does_not_name_this_one(assembler: Assembler) -> None:
+    """Ports of loopback are used again within seconds; the client that had one called another server."""
+    here = {"local": ("127.0.0.1", 8080), "remote": ("127.0.0.1", 40_000)}
+    add(assembler, event(pid=66, local=("127.0.0.1", 40_000), remote=("127.0.0.1", 9090)))
+    before = add(assembler, server_side(**here))
+
+    (request,) = [one for one in add(assembler, after_ns=300_000_000) if one.role is Role.SERVER]
+
+    assert before == []
+    assert request.client_process is None
+    assert request.source.kind is EntityKind.NODE

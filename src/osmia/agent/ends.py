@@ -111,10 +111,13 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """A process on this machine at one end of a connection."""
+    """A process on this machine at one end of a connection; `local` and `remote` as it saw them."""
 
     entity: Entity
     process: Process
+    role: Role
+    local: Address
+    remote: Address
     made_ns: int
 
 
@@ -145,7 +148,7 @@ class Ends:
         entity = self._near_entity(seen)
         if entity is None:
             return None
-        end = _End(entity, Process(seen.pid, seen.command), seen.at_ns)
+        end = _end_of(seen, entity)
         near = _near_key(seen)
         for key in (near, (*near, seen.remote.ip, seen.remote.port)) if seen.role is Role.SERVER else (near,):
             self._ends[key] = end
@@ -201,10 +204,11 @@ class Ends:
             if not is_last_try:
                 return None
             unnamed = Entity(EntityKind.PROCESS, seen.command or "unknown")
-            near = _End(unnamed, Process(seen.pid, seen.command), seen.at_ns)
+            near = _end_of(seen, unnamed)
         service, far_address = self._far_address(seen)
         far_key = _far_key(seen, far_address)
         end = self._ends.get((*far_key, seen.local.ip, seen.local.port)) or self._ends.get(far_key)
+        end = end if end is not None and self._is_other_end(end, seen) else None
         usual = self._usual.get(seen.edge) if end is None and seen.is_sampled else None
         client = seen.cgroup_id if seen.role is Role.CLIENT else 0
         far = end.entity if end else usual or self._far_entity(far_address, seen.at_ns, client)
@@ -229,6 +233,18 @@ class Ends:
             in_scope=self._is_in_scope(near_entity, far_entity),
             made_ns=seen.at_ns,
         )
+
+    def _is_other_end(self, end: _End, seen: Sighting) -> bool:
+        """Whether a remembered end is that of this connection, and not of one that had its port before.
+
+        A client's port is soon another's; what its client called must be this server, or lead to it.
+        """
+        if end.role is seen.role:
+            return False
+        if seen.role is Role.CLIENT or seen.local.is_unix or end.remote == seen.local:
+            return True
+        leads_to = self._entities.translate(end.local, end.remote)
+        return leads_to == seen.local or (leads_to is None and bool(self._entities.service_of(end.remote)))
 
     def _near_entity(self, seen: Sighting) -> Entity | None:
         """Whose process it is; where that says nothing (it is gone already), the pod that had its address."""
@@ -275,6 +291,10 @@ _KUBERNETES_KINDS = frozenset(EntityKind) - {
     EntityKind.CONTAINER,
     EntityKind.NODE,
 }
+
+
+def _end_of(seen: Sighting, entity: Entity) -> _End:
+    return _End(entity, Process(seen.pid, seen.command), seen.role, seen.local, seen.remote, seen.at_ns)
 
 
 def _near_key(seen: Sighting) -> _EndKey:
