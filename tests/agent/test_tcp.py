@@ -327,7 +327,7 @@ def test_loopback_of_another_namespace_is_another_machine() -> None:
     watch.kernel.edges[1] = ended(key=key(local_ip=here, remote_ip=here))
     watch.kernel.edges[2] = ended(key=key(RoleCode.SERVER, local_ip=here, remote_ip=here, netns=8))
 
-    windows = watch.look()
+    windows = [*watch.look(), *watch.look(after_s=3)]
 
     assert {window.key.role for window in windows} == {Role.CLIENT, Role.SERVER}
 

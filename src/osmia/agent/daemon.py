@@ -89,7 +89,7 @@ class _Agent:
         self.capture = capture
         self.entities = entities
         self.exporter = exporter
-        is_kubernetes = config.scope is Scope.KUBERNETES or (config.scope is Scope.AUTO and entities.has_kubernetes)
+        is_kubernetes = config.scope == Scope.KUBERNETES or (config.scope == Scope.AUTO and entities.has_kubernetes)
         self.redaction = Redaction(raw_namespaces=config.raw_namespaces, templates_max=config.templates_max)
         self.assembler = Assembler(
             entities,

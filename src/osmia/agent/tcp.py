@@ -219,7 +219,8 @@ class ConnectionTracker:
     def _make_names(self, facts: _Facts, far_address: Address, *, now_ns: int, is_last_try: bool) -> _Names | None:
         is_client = facts.role is Role.CLIENT
         far, near = self._far(facts, far_address, now_ns), self._near(facts, now_ns)
-        if (far is None or near is None) and not is_last_try:
+        is_unseen = is_client and far is not None and far.kind in _HOST_KINDS  # its process may show at the next look
+        if (far is None or near is None or is_unseen) and not is_last_try:
             return None
         near = near or Entity(EntityKind.PROCESS, facts.command or "unknown")
         far = far or Entity(EntityKind.EXTERNAL, far_address.ip)
