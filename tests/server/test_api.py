@@ -64,9 +64,9 @@ def test_the_manifest_is_complete(server: ServerProcess, cluster: Cluster) -> No
     assert objects["Secret"]["stringData"] == {"monitoring-id": cluster.id, "key": cluster.key}
     assert pod["hostPID"] is pod["hostNetwork"] is True
     assert container["resources"]["limits"] == {"cpu": "1", "memory": "1Gi"}
-    assert all(mount["readOnly"] for mount in container["volumeMounts"] if mount["name"] != "spool")
+    assert {mount["name"] for mount in container["volumeMounts"] if not mount.get("readOnly")} == {"spool", "state"}
     assert {("", "pods"), ("discovery.k8s.io", "endpointslices"), ("apps", "deployments"), ("batch", "jobs")} <= granted
-    assert {verb for rule in objects["ClusterRole"]["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
+    assert {verb for rule in objects["ClusterRole"]["rules"] for verb in rule["verbs"]} == {"list", "watch"}
     assert server.url in str(container["env"])
 
 
