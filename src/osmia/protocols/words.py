@@ -5,11 +5,11 @@ a new endpoint each time. A text is judged as a whole first (UUID, date, e-mail 
 piece between separators (`order-1234.pdf` becomes `order-{id}.pdf`).
 
 Digits are values, except one behind a word (`oauth2`, `step1`) and in names everybody knows (`sha256`). Letters are
-judged by their shape: in random base64 case and digits alternate about 0.6 times a character, in camelCase words at
-most 0.35 times; and by how surprising each letter is after the one before: a table of that, made from the identifiers
-of some ten thousand Python modules and the translations of Django into sixteen languages, tells 0.88 of random eight-
-letter strings and 0.93 of those of twelve, and takes one real word in five hundred for random. So a secret that is
-made of words stays; no rule on text alone can tell it.
+judged by how often words of camelCase and digits change, and by how surprising each letter is after the one before: a
+table of that was made from the identifiers of some ten thousand Python modules and the translations of Django into
+sixteen languages. Together they tell 0.88 of random lower-case strings of eight letters, 0.93 of twelve, 0.95 of
+sixteen, with capitals among them 0.92 to 0.98, and take one real word in five hundred, one camelCase name in 1,500
+for random. So a secret that is made of words stays; no rule on text alone can tell it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _KNOWN_NUMBERED = re.compile(
     re.IGNORECASE,
 )
 _REPEATED = re.compile(r"\{(id|hash)\}(?:[^A-Za-z0-9{}]+\{\1\})+")
-_RUN = re.compile(r"[a-z]+|[A-Z]+|[0-9]+|[^A-Za-z0-9]+")
+_RUN = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")  # words of camelCase, numbers
 _QUOTED = re.compile(r"'[^']*'?")
 _KNOWN = frozenset(["phpmyadmin", "rhythms", "websockify", "wsdl", "xhprof", "xmlrpc", "jsonrpc", "grpcweb", "twirp"])
 
@@ -80,6 +80,9 @@ _PAIRS = {
     for first, row in enumerate(_SURPRISE)
     for second, digit in enumerate(row)
 }
+_CHANGING = 0.3  # changes between words, capitals and digits per character, from 16 characters on
+_CHANGING_SHORT = 0.33
+_CHANGING_TOGETHER = 0.4  # over pieces, of which one alone may be a token (`main.8f3a9c1b.js`)
 _SURPRISING = 4.25  # mean over a word of at least eight letters
 _SURPRISING_TOGETHER = 4.75  # over pieces that are too short to be judged alone
 
@@ -101,8 +104,8 @@ def word_template(word: str) -> str:
     name, equals, value = word.partition("=")
     if equals and value.strip("="):  # Hive partitions: day=monday
         return f"{_pieces(name)}={{id}}"
-    together = _SEPARATORS.sub("", word)
-    return "{hash}" if together != word and _is_random(together, _SURPRISING_TOGETHER, 12) else _pieces(word)
+    is_joined = _SEPARATORS.search(word) is not None
+    return "{hash}" if is_joined and _is_random(word, _SURPRISING_TOGETHER, 12) else _pieces(word)
 
 
 def _pieces(word: str) -> str:
@@ -129,23 +132,24 @@ def _is_mixed(piece: str) -> bool:
     digits = [len(run) for run in runs if run.isdigit()]
     if not digits or len(piece) < 6:  # noqa: PLR2004 - k8s, i18n, a1b2
         return False
-    letters = "".join([run for run in runs if not run.isdigit()])
     return (
         len(digits) > 1
         or (not runs[-1].isdigit() and digits[0] > 2)  # noqa: PLR2004 - x509certs, but 3d and h264
         or (len(piece) >= 12 and piece.upper() == piece)  # noqa: PLR2004 - keys are written in capitals
-        or _is_random(letters, _SURPRISING, 8)
+        or _is_random(piece, _SURPRISING, 8)
     )
 
 
 def _is_random(word: str, limit: float, shortest: int) -> bool:
     """Whether letters follow each other, or change their case, as chance would have it."""
-    if len(word) < shortest:
+    runs: list[str] = _RUN.findall(word)
+    size = sum(map(len, runs))
+    if size < shortest or word.lower() in _KNOWN:
         return False
-    if len(word) >= 16 and len(_RUN.findall(word)) - 1 >= 0.4 * len(word):  # noqa: PLR2004 - as told above
+    pieces = len(_SEPARATORS.findall(word.strip("-_."))) + 1
+    is_long = size >= 16  # noqa: PLR2004 - as measured
+    changing = _CHANGING_TOGETHER if pieces > 1 else _CHANGING if is_long else _CHANGING_SHORT
+    if (is_long or pieces == 1) and len(runs) - pieces >= changing * size:
         return True
-    low = word.lower()
-    if low in _KNOWN:
-        return False
-    pairs = [_PAIRS[pair] for pair in map("".join, pairwise(low)) if pair in _PAIRS]
-    return len(pairs) >= shortest - 1 and sum(pairs) >= limit * len(pairs)
+    pairs = [_PAIRS[pair] for run in runs if run.isalpha() for pair in map("".join, pairwise(run.lower()))]
+    return len(pairs) >= shortest - 3 and sum(pairs) >= limit * len(pairs)
