@@ -1,4 +1,4 @@
-"""Runs on the kernel under test, as root: what the check says, and whether known traffic is counted exactly.
+"""Runs on the kernel under test, as root: what loads, what the check says, if known traffic is counted exactly.
 
 Prints one JSON object. The traffic is made here, by peers that this file holds itself, in cases that differ in how the
 kernel has to see them; the agent watches as a process of its own (`osmia agent tail --json`) and, for counters, in this
@@ -28,7 +28,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from osmia.agent.events import RoleCode
-from osmia.agent.kernel.capture import Capture, CaptureOptions, Control
+from osmia.agent.kernel.capture import Capture, CaptureOptions, Control, binding, object_path
+from osmia.agent.kernel.refusal import why_refused
 from osmia.agent.kernel.tcp import TcpCapture, TcpOptions
 
 TOKEN = secrets.token_hex(4)
@@ -211,6 +212,20 @@ def _until_ready(connection: socket.socket) -> None:
 # ---- what is found out -----------------------------------------------------------------------------------------------
 
 
+def objects() -> dict[str, str]:
+    """Every BPF object of the package for this machine: empty if it loads and attaches, else why it is refused."""
+    module = binding()
+    found = {}
+    for path in sorted(object_path("requests").parent.glob(f"*.{object_path('requests').name.split('.')[1]}.bpf.o")):
+        words = module.ffi.new("char[]", 4096)
+        opened = module.lib.osmia_object_open(str(path).encode(), 0, b"", module.ffi.NULL, 0, words, 4096)
+        if opened:
+            module.lib.osmia_object_close(opened)
+        reason = "" if opened else why_refused(module.ffi.string(words).decode(errors="replace"))
+        found[path.name.partition(".")[0]] = reason
+    return found
+
+
 def check() -> dict[str, Any]:
     """What `osmia agent check --json` says."""
     done = subprocess.run(_osmia("check", "--json"), capture_output=True, text=True, check=False)
@@ -336,7 +351,7 @@ def _osmia(*arguments: str) -> list[str]:
 def main() -> None:
     """Everything, each part in its own words when it fails."""
     result: dict[str, Any] = {"release": platform.release()}
-    for name, part in (("check", check), ("counters", counters), ("exchanges", exchanges)):
+    for name, part in (("objects", objects), ("check", check), ("counters", counters), ("exchanges", exchanges)):
         began = time.monotonic()
         try:
             result[name] = part()

@@ -23,6 +23,7 @@ def good() -> dict[str, Any]:
     """A result that is as declared for 6.1."""
     seen = {"keep-alive client 200": 100, "keep-alive server 200": 100}
     return {
+        "objects": {"requests": "", "requests_typed": "extern 'bpf_rdonly_cast': not found in kernel"},
         "check": {
             "exit_code": 0,
             "features": {"capture": ["on", ""], "kubernetes": ["unused", "no cluster"]},
@@ -71,6 +72,8 @@ def test_what_is_as_declared_gives_no_difference() -> None:
 @pytest.mark.parametrize(
     ("place", "value", "told"),
     [
+        (("objects", "requests"), "no", "object requests: no, declared: loads"),
+        (("objects", "requests_typed"), "", "object requests_typed: loads, declared: 'bpf_rdonly_cast'"),
         (("check", "exit_code"), 1, "exit code 1, declared 0"),
         (("check", "features", "capture"), ["off", "refused"], "capture is off (refused), declared on ()"),
         (("check", "machine", "BTF"), ["missing", ""], "fact BTF"),
