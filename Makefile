@@ -16,7 +16,7 @@ APT := clang:/usr/bin/clang llvm:/usr/bin/llvm-strip clang-format:/usr/bin/clang
 	libbpf-dev:/usr/include/bpf/libbpf.h libelf-dev:/usr/include/libelf.h zlib1g-dev:/usr/include/zlib.h \
 	gcc:/usr/bin/gcc libc6-dev:/usr/include/stdio.h \
 	iproute2:/usr/sbin/ip nftables:/usr/sbin/nft conntrack:/usr/sbin/conntrack \
-	postgresql:/usr/lib/postgresql nginx-light:/usr/sbin/nginx \
+	postgresql:/usr/lib/postgresql pgbouncer:/usr/sbin/pgbouncer nginx-light:/usr/sbin/nginx \
 	wrk:/usr/bin/wrk apache2-utils:/usr/bin/ab curl:/usr/bin/curl kubernetes-client:/usr/bin/kubectl chromium:/usr/bin/chromium \
 	qemu-system-x86:/usr/bin/qemu-system-x86_64 busybox-static:/bin/busybox
 # Headers and venv of Debian's own Python; another Python brings its own.

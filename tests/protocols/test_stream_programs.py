@@ -1,16 +1,18 @@
 """Real clients that pipeline with real servers, through a proxy that feeds the streams: what happened is known.
 
-Needs Debian's postgresql and nginx-light, gunicorn and Node; a program that is not installed skips its tests.
+Needs Debian's postgresql, pgbouncer and nginx-light, gunicorn and Node; what is not installed skips its tests.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -210,6 +212,52 @@ def test_libpq_by_psycopg2(database: int) -> None:
         ("ROLLBACK", "ok"): 1,
         ("SELECT generate_series(?, ?)", "ok 3"): 1,
     }
+
+
+@contextlib.contextmanager
+def pgbouncer(folder: Path, upstream_port: int) -> Iterator[int]:
+    """A PgBouncer that lends its one server connection by the transaction."""
+    port = free_port()
+    shutil.chown(folder, "postgres")
+    folder.chmod(0o755)
+    (folder / "users").write_text('"postgres" ""\n')
+    (folder / "pgbouncer.ini").write_text(
+        f"[databases]\npostgres = host=127.0.0.1 port={upstream_port} pool_size=1\n"
+        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = trust\n"
+        f"auth_file = {folder}/users\npool_mode = transaction\n"
+    )
+    with served(["/usr/sbin/pgbouncer", "-q", "-u", "postgres", str(folder / "pgbouncer.ini")], port):
+        yield port
+
+
+def test_pgbouncer_in_between(database: int) -> None:
+    """Pipelines of several clients over one server connection: both sides of the bouncer see the same statements."""
+    if os.geteuid() != 0:
+        pytest.skip("PgBouncer is started as the user postgres, which needs root")
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="osmia-pgbouncer-")))
+        behind_port, behind = stack.enter_context(tapped_database(database))
+        bouncer = stack.enter_context(pgbouncer(folder, behind_port))
+        port, before = stack.enter_context(tapped_database(bouncer))
+        clients = [stack.enter_context(psycopg.connect(target(port), autocommit=True)) for _ in range(3)]
+        for number, connection in enumerate(clients):
+            connection.prepare_threshold = None
+            with connection.pipeline():
+                for _ in range(4):
+                    connection.execute("INSERT INTO shop (price) VALUES (%s)", (number,))
+                assert len(connection.execute("SELECT price FROM shop").fetchall()) == 4 * (number + 1)
+        clients[0].execute("DELETE FROM shop")
+
+    expected = {
+        ("INSERT INTO shop (price) VALUES (?)", "ok 1"): 12,
+        ("SELECT price FROM shop", "ok 4"): 1,
+        ("SELECT price FROM shop", "ok 8"): 1,
+        ("SELECT price FROM shop", "ok 12"): 1,
+        ("DELETE FROM shop", "ok 12"): 1,
+    }
+    assert statements(before) == expected
+    assert {key: count for key, count in statements(behind).items() if key in expected} == expected
+    assert sum(one.dropped for one in before.statistics + behind.statistics) == 0
 
 
 # ---- HTTP
