@@ -63,17 +63,38 @@ async def test_a_long_outage_goes_to_disk_and_nothing_is_lost(tmp_path: Path) ->
     assert (statistics.lost_queue_full, statistics.spool.evicted_requests, statistics.spool.batches) == (0, 0, 0)
 
 
-async def test_fresh_batches_go_before_the_backlog(tmp_path: Path) -> None:
-    """The live map recovers with the first answer; the backlog follows, oldest first."""
+async def test_fresh_batches_do_not_wait_for_the_backlog(tmp_path: Path) -> None:
+    """The live map recovers with the first answer; the backlog goes beside it, oldest first."""
     server = FakeServer()
     exporter = exporter_for(server, tmp_path)
-    await spooled_outage(exporter, server, batches=30)
+    await spooled_outage(exporter, server, batches=100)
 
     server.default, server.received = Answer(200), []
-    await run_until(exporter, lambda: len(server.stored) == 30)
+    await run_until(exporter, lambda: len(server.stored) == 100)
 
     order = [sequence for _, sequence in server.received]
-    assert order == [*range(122, 130), *range(100, 122)]
+    fresh, backlog = [one for one in order if one >= 192], [one for one in order if one < 192]
+    assert order[0] == 192
+    assert fresh == list(range(192, 200))
+    assert sorted(set(backlog)) == list(range(100, 192))
+    assert order.index(199) < 60
+
+
+async def test_a_slow_server_gets_both_what_is_fresh_and_the_backlog(tmp_path: Path) -> None:
+    """Even when fresh batches never pause, the backlog goes on."""
+    server = FakeServer()
+    exporter = exporter_for(server, tmp_path)
+    await spooled_outage(exporter, server, batches=40)
+    server.default = Answer(200)
+
+    def always_something_new() -> bool:
+        if exporter.statistics().queued_batches < 4:
+            submit(exporter, 4)
+        return exporter.statistics().spool.batches == 0
+
+    await run_until(exporter, always_something_new)
+
+    assert set(range(100, 140)) <= set(server.stored)
 
 
 async def test_what_is_new_does_not_wait_for_the_backlog(tmp_path: Path) -> None:
@@ -88,7 +109,7 @@ async def test_what_is_new_does_not_wait_for_the_backlog(tmp_path: Path) -> None
     submit(exporter, 1)
     await run_until(exporter, lambda: len(server.stored) == 61)
 
-    assert 160 in [sequence for _, sequence in server.received][:2]
+    assert 160 in [sequence for _, sequence in server.received][:6]
 
 
 async def test_a_restart_in_the_outage_keeps_numbers_and_order(tmp_path: Path) -> None:
@@ -103,7 +124,9 @@ async def test_a_restart_in_the_outage_keeps_numbers_and_order(tmp_path: Path) -
     server.default, server.received = Answer(200), []
     await run_until(second, lambda: len(server.stored) == 6)
 
-    assert [sequence for _, sequence in server.received] == [9_000, 100, 101, 102, 103, 104]
+    order = [sequence for _, sequence in server.received]
+    assert sorted(order) == [100, 101, 102, 103, 104, 9_000]
+    assert order.index(9_000) < 5
 
 
 async def test_a_batch_whose_answer_was_lost_is_stored_once(tmp_path: Path) -> None:
@@ -196,7 +219,7 @@ async def test_a_poison_batch_in_the_spool_blocks_nothing(tmp_path: Path, status
     exporter = exporter_for(server, tmp_path)
     await spooled_outage(exporter, server, batches=20)
 
-    server.default, server.answers = Answer(200), [Answer(200)] * FRESH + [Answer(status, text="no")]
+    server.default, server.answers = Answer(200), [Answer(200)] * 3 + [Answer(status, text="no")]
     await run_until(exporter, lambda: exporter.statistics().spool.batches == 0)
 
     assert exporter.statistics().lost_refused == 10

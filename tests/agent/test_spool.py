@@ -27,9 +27,10 @@ def windows(sequence: int, *, requests: int = 10, size: int = 100) -> Batch:
 def all_of(spool: Spool) -> list[Batch]:
     """Everything in the spool, oldest first, taken out."""
     taken = []
-    while (batch := spool.first()) is not None:
-        taken.append(batch)
-        spool.drop(batch)
+    while batches := spool.oldest(3):
+        taken += batches
+        for batch in batches:
+            spool.drop(batch)
     return taken
 
 

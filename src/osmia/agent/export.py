@@ -2,7 +2,7 @@
 
 A batch is one table, encoded once. It waits in memory, and on disk (`spool.py`) while the server takes nothing: then
 only the newest few stay in memory, so that a killed agent loses seconds and not the outage. When the server is back,
-what is fresh goes first and the spool fills the gaps, oldest first: the live map recovers at once and history follows.
+what is fresh goes its way at once, and beside it the spool, oldest first: the live map recovers and history follows.
 A batch that fails for a passing reason is retried under its number with a growing, jittered delay (or the server's
 Retry-After). Whatever gives way is counted: requests of lost windows by cause, rows of the request list as
 `list_rows`.
@@ -52,6 +52,8 @@ _SAY_AGAIN_AFTER = 30
 _FRESH_BATCHES = 8
 """How many stay in memory while the rest lies in the spool: what gathers in about two reports."""
 _SPOOL_AGAIN_S = 30.0
+_REPLAYED_AT_ONCE = 4
+"""The server stores what comes together by one insert, so a few at once cost it little more than one."""
 
 Columns = Mapping[str, wire.Column]
 
@@ -100,6 +102,7 @@ class Exporter:
         self._silent_failures = 0
         self._wake = anyio.Event()
         self._spill_wake = anyio.Event()
+        self._replay_wake = anyio.Event()
         self._statistics = ExportStatistics()
 
     def statistics(self) -> ExportStatistics:
@@ -132,6 +135,7 @@ class Exporter:
             tasks.start_soon(self._send_loop)
             if self._open_spool is not None:
                 tasks.start_soon(self._spill_loop)
+                tasks.start_soon(self._replay_loop)
 
     async def finish(self, within_s: float) -> None:
         """Try to send what is queued once more, at most `within_s` seconds, and spool the rest; for a clean end."""
@@ -147,21 +151,37 @@ class Exporter:
             self._spool.close()
 
     async def _send_loop(self) -> None:
+        """What is fresh, in order."""
         delay_s = _FIRST_DELAY_S
         while True:
-            if self._queue:
-                pause_s = await self._send_queued(delay_s)
-            elif self._spool is not None and len(self._spool):
-                pause_s = await self._send_spooled(delay_s)
-            else:
+            if not self._queue:
                 self._wake = anyio.Event()
                 await self._wake.wait()
                 continue
+            pause_s = await self._send_queued(delay_s)
             if pause_s is None:
                 delay_s = _FIRST_DELAY_S
                 continue
             delay_s = min(delay_s * 2, _LAST_DELAY_S)
-            await anyio.sleep(pause_s * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
+            await _sleep(pause_s)
+
+    async def _replay_loop(self) -> None:
+        """What lies on disk, oldest first, a few at once; what is fresh finds out whether the server is back."""
+        delay_s = _FIRST_DELAY_S
+        while True:
+            if self._spool is None or not len(self._spool) or (self._failures and self._has_fresh()):
+                self._replay_wake = anyio.Event()
+                await self._replay_wake.wait()
+                continue
+            pause_s = await self._replay(self._spool, delay_s)
+            if pause_s is None:
+                delay_s = _FIRST_DELAY_S
+                continue
+            delay_s = min(delay_s * 2, _LAST_DELAY_S)
+            await _sleep(pause_s)
+
+    def _has_fresh(self) -> bool:
+        return bool(self._queue) or self._in_flight > 0
 
     async def _send_queued(self, delay_s: float) -> float | None:
         """Send the oldest batch in memory. None: it is settled; else seconds to wait before trying again."""
@@ -180,21 +200,25 @@ class Exporter:
                 self._keep_bound()
         return pause_s
 
-    async def _send_spooled(self, delay_s: float) -> float | None:
-        """The same for the oldest batch on disk."""
-        spool = self._spool
-        if spool is None:
-            return None
+    async def _replay(self, spool: Spool, delay_s: float) -> float | None:
+        """Send the oldest few on disk. None: they are settled; else seconds to wait before trying again."""
         async with self._spool_turn:
-            batch = await anyio.to_thread.run_sync(spool.first)
-        if batch is None:
-            return None
-        pause_s = await self._send_one(batch, delay_s)
-        if pause_s is None:
+            batches = await anyio.to_thread.run_sync(spool.oldest, _REPLAYED_AT_ONCE)
+        pauses: list[float] = []
+
+        async def send(batch: Batch) -> None:
+            pause_s = await self._send_one(batch, delay_s)
+            if pause_s is not None:
+                pauses.append(pause_s)
+                return
             self._bump(replayed_batches=1)
             async with self._spool_turn:
                 await anyio.to_thread.run_sync(spool.drop, batch)
-        return pause_s
+
+        async with anyio.create_task_group() as tasks:
+            for batch in batches:
+                tasks.start_soon(send, batch)
+        return max(pauses, default=None)
 
     async def _send_one(self, batch: Batch, delay_s: float) -> float | None:
         answer = await self._send(batch.table, batch.sequence, batch.payload)
@@ -247,7 +271,7 @@ class Exporter:
                 return False
         self._queued_bytes -= len(batch.payload)
         self._note_spool_success()
-        self._wake.set()
+        self._replay_wake.set()
         return True
 
     async def _has_spool(self) -> bool:
@@ -263,7 +287,7 @@ class Exporter:
             return False
         if len(self._spool):
             _log.info("batches of an earlier run wait in the spool", batches=len(self._spool))
-            self._wake.set()
+            self._replay_wake.set()
         self._note_spool_success()
         return True
 
@@ -281,6 +305,7 @@ class Exporter:
             waiting = len(self._spool) if self._spool is not None else 0
             _log.info("the server takes batches again", queued=len(self._queue), spooled=waiting)
         self._failures = 0
+        self._replay_wake.set()
         self._statistics = replace(self._statistics, last_error="")
 
     def _note_failure(self, batch: Batch, answer: Answer) -> None:
@@ -311,6 +336,10 @@ class Exporter:
         self._statistics = replace(
             self._statistics, **{name: getattr(self._statistics, name) + amount for name, amount in by.items()}
         )
+
+
+async def _sleep(pause_s: float) -> None:
+    await anyio.sleep(pause_s * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
 
 
 _BATCH_AT_FAULT = frozenset({400, 413, 415, 422})

@@ -150,17 +150,20 @@ class Spool:
         self._files[index] = file
         self._size_bytes += len(content)
 
-    def first(self) -> Batch | None:
-        """The oldest batch that can be read; torn ones before it are counted and removed."""
-        while self._files:
-            file = next(iter(self._files.values()))
+    def oldest(self, count: int) -> list[Batch]:
+        """The oldest batches that can be read, at most `count`; torn ones before them are counted and removed."""
+        found: list[Batch] = []
+        for file in list(self._files.values()):
+            if len(found) == count:
+                break
             payload = self._read(file.name)
             if payload is not None:
-                return Batch(file.table, file.sequence, file.rows, file.requests, payload)
+                found.append(Batch(file.table, file.sequence, file.rows, file.requests, payload))
+                continue
             self._remove(file)
             listed = file.rows if file.table is Table.REQUESTS else 0
             self._bump(torn_requests=file.requests, torn_rows=listed)
-        return None
+        return found
 
     def drop(self, batch: Batch) -> None:
         """Forget a batch that is settled; one that has given way meanwhile is no error."""
