@@ -8,6 +8,7 @@ from osmia.model.wire import Table
 from osmia.server.query.answers import Edge, EdgeNetwork, Map
 from osmia.server.query.late_names import LateName
 from osmia.server.query.network import edge_network
+from osmia.server.query.resources import ResourceName, resource_details
 from osmia.server.query.service_map import service_map
 from osmia.server.storage.store import Store
 from tests.server.rows import NS, Row, connection_row, entity, listener_row, window_row
@@ -185,3 +186,37 @@ async def test_external_peers_keep_their_address(store: Store, cluster_name: str
     edge = _only(await _map(store, cluster_name, now_s))
 
     assert (edge.target, edge.protocol, edge.services[0].port) == ("External//198.51.100.20", "tcp", 443)
+
+
+async def test_a_workload_shows_the_connections_that_no_peer_speaks_on(
+    store: Store, cluster_name: str, now_s: int
+) -> None:
+    """Those under its requests are not told twice, and what nobody understands is told by peer and port."""
+    await fill(store, cluster_name, [window_row(start_s=now_s)])
+    cache = connection_row(start_s=now_s, target="StatefulSet/shop/cache", server_port=6379)
+    down = connection_row(start_s=now_s, source="Deployment/shop/old", connects_ns=[], refused=3, server_port=9000)
+    await _connections(store, cluster_name, connection_row(start_s=now_s), cache, down)
+    asked = scope(store, cluster_name, from_s=now_s - 300, to_s=now_s + 10)
+
+    web = await resource_details(asked, ResourceName("Deployment", "shop", "web"))
+    cart = await resource_details(asked, ResourceName("Deployment", "shop", "cart"))
+
+    assert web is not None
+    assert cart is not None
+    assert [(one.peer.name, one.port) for one in web.links_out] == [("cache", 6379)]
+    assert web.links_in == []
+    assert [(one.peer.name, one.network.failures) for one in cart.links_in] == [("old", {"refused": 3})]
+
+
+async def test_a_workload_that_only_connects_has_details(store: Store, cluster_name: str, now_s: int) -> None:
+    """A node of the map can be opened, though it has no request; its listening ports tell of their queues."""
+    await _connections(store, cluster_name, connection_row(start_s=now_s, server_port=6379))
+    await fill(store, cluster_name, [listener_row(start_s=now_s, port=6379, dropped=2)], table=Table.LISTENERS)
+    asked = scope(store, cluster_name, from_s=now_s - 300, to_s=now_s + 10)
+
+    details = await resource_details(asked, ResourceName("Deployment", "shop", "cart"))
+
+    assert details is not None
+    assert (details.resource.is_idle, details.summary.count) == (False, 0)
+    assert [(one.peer.name, one.port) for one in details.links_in] == [("web", 6379)]
+    assert [(one.port, one.dropped, one.waiting, one.waiting_max) for one in details.listening] == [(6379, 2, 3, 4)]

@@ -706,6 +706,37 @@ export interface components {
             server_url: string;
         };
         /**
+         * Link
+         * @description Connections with one workload at the other end, on a port where no protocol was recognised.
+         */
+        Link: {
+            network: components["schemas"]["EdgeNetwork"];
+            peer: components["schemas"]["EntityName"];
+            /** Port */
+            port: number;
+            /** Service */
+            service: string;
+            /**
+             * Side
+             * @enum {string}
+             */
+            side: "client" | "server";
+        };
+        /**
+         * ListeningPort
+         * @description A port whose queue held or dropped connections: `waiting` is the longest queue seen, `waiting_max` its limit.
+         */
+        ListeningPort: {
+            /** Dropped */
+            dropped: number;
+            /** Port */
+            port: number;
+            /** Waiting */
+            waiting: number;
+            /** Waiting Max */
+            waiting_max: number;
+        };
+        /**
          * Loss
          * @description Requests of the last 15 minutes that went missing by one cause; `effect` is counts, detail or choice.
          */
@@ -928,6 +959,8 @@ export interface components {
          * RequestRecord
          * @description One request; `weight` is how many like it this row stands for.
          *
+         *     `latency_ns` runs to the first byte of the response, `transfer_ns` from there to its last (0: not known or at once).
+         *
          *     `fingerprint` is the template's, `raw` the path or statement with its values, empty unless the agent was told to
          *     send it.
          */
@@ -1007,12 +1040,20 @@ export interface components {
         /**
          * ResourceDetails
          * @description Everything about one workload in a time range; `series` is of what it served.
+         *
+         *     `links_*` are the connections that belong to none of the peers; `listening` are ports with something to tell.
          */
         ResourceDetails: {
             /** From Ms */
             from_ms: number;
             /** Incoming */
             incoming: components["schemas"]["Peer"][];
+            /** Links In */
+            links_in: components["schemas"]["Link"][];
+            /** Links Out */
+            links_out: components["schemas"]["Link"][];
+            /** Listening */
+            listening: components["schemas"]["ListeningPort"][];
             /** Newest Ms */
             newest_ms: number | null;
             /** Outgoing */

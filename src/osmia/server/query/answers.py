@@ -18,6 +18,8 @@ __all__ = [
     "EndpointStatistics",
     "EntityName",
     "GovernorStep",
+    "Link",
+    "ListeningPort",
     "Loss",
     "Map",
     "NetworkDetails",
@@ -267,8 +269,32 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """Connections with one workload at the other end, on a port where no protocol was recognised."""
+
+    peer: EntityName
+    service: str
+    port: int
+    side: Side
+    network: EdgeNetwork
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListeningPort:
+    """A port whose queue held or dropped connections: `waiting` is the longest queue seen, `waiting_max` its limit."""
+
+    port: int
+    dropped: int
+    waiting: int
+    waiting_max: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceDetails:
-    """Everything about one workload in a time range; `series` is of what it served."""
+    """Everything about one workload in a time range; `series` is of what it served.
+
+    `links_*` are the connections that belong to none of the peers; `listening` are ports with something to tell.
+    """
 
     from_ms: int
     to_ms: int
@@ -278,6 +304,9 @@ class ResourceDetails:
     series: Series
     incoming: list[Peer]
     outgoing: list[Peer]
+    links_in: list[Link]
+    links_out: list[Link]
+    listening: list[ListeningPort]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,14 +53,17 @@ class PortNetwork:
     network: EdgeNetwork
 
 
-async def network_of_edges(scope: Scope) -> list[PortNetwork]:
-    """Figures of every pair of workloads and port of the range."""
+async def network_of_edges(
+    scope: Scope, condition: str = "1", values: Mapping[str, object] | None = None
+) -> list[PortNetwork]:
+    """Figures of every pair of workloads and port of the range, or of those that fulfil a condition."""
     rows = await scope.read(
         f"""
         SELECT any(k.edge_id) AS edge_id, role, {_ENDS}, max(destination_service) AS service, server_port, {_FIGURES}
-        FROM {scope.connections} AS k GROUP BY {_ENDS}, server_port, role
+        FROM {scope.connections} AS k WHERE {condition} GROUP BY {_ENDS}, server_port, role
         ORDER BY opened + refused + timed_out + unreachable + failed_otherwise DESC LIMIT {_MAX_ROWS}
-        """  # noqa: S608 - made of constants; values are bound
+        """,  # noqa: S608 - made of constants; values are bound
+        values,
     )
     return _ports(rows, scope)
 

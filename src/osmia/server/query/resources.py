@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 
@@ -12,6 +12,8 @@ from osmia.model.request import fingerprint
 from osmia.server.query.answers import (
     EndpointStatistics,
     EntityName,
+    Link,
+    ListeningPort,
     Peer,
     Resource,
     ResourceDetails,
@@ -19,6 +21,7 @@ from osmia.server.query.answers import (
 )
 from osmia.server.query.histogram import quantiles_sql
 from osmia.server.query.inventory import WorkloadDetails, workload_details
+from osmia.server.query.network import PortNetwork, network_of_edges
 from osmia.server.query.rows import entity_id, integer, quantile, services, text
 from osmia.server.query.scope import Scope
 from osmia.server.query.series import Course, course_of
@@ -100,6 +103,8 @@ async def resource_details(scope: Scope, resource: ResourceName) -> ResourceDeta
     peers: _Peers = _Peers([], [])
     workload = WorkloadDetails(None, None, [])
     course: Course | None = None
+    ports: Sequence[PortNetwork] = ()
+    listening: list[ListeningPort] = []
 
     async def read_workload() -> None:
         nonlocal workload
@@ -113,12 +118,69 @@ async def resource_details(scope: Scope, resource: ResourceName) -> ResourceDeta
         nonlocal peers
         peers = await _read_peers(scope, resource)
 
+    async def read_connections() -> None:
+        nonlocal ports
+        ports = await network_of_edges(scope, _ON_IT, resource.parameters)
+
+    async def read_listening() -> None:
+        nonlocal listening
+        listening = await _read_listening(scope, resource)
+
     async with anyio.create_task_group() as group:
-        for read in (read_workload, read_course, read_peers):
+        for read in (read_workload, read_course, read_peers, read_connections, read_listening):
             group.start_soon(read)
-    if course is None or not (peers.incoming or peers.outgoing or workload.pods_desired is not None):
+    if course is None or not (peers.incoming or peers.outgoing or ports or workload.pods_desired is not None):
         return None
-    return _details(scope, resource, workload=workload, course=course, peers=peers)
+    details = _details(scope, resource, workload=workload, course=course, peers=peers)
+    links_in, links_out = _links(ports, resource, peers)
+    return replace(
+        details,
+        resource=replace(details.resource, is_idle=details.resource.is_idle and not ports),
+        links_in=links_in,
+        links_out=links_out,
+        listening=listening,
+    )
+
+
+def _links(ports: Sequence[PortNetwork], resource: ResourceName, peers: _Peers) -> tuple[list[Link], list[Link]]:
+    """Connections on ports that no peer speaks on, incoming and outgoing."""
+    spoken = [{(peer.peer.id, peer.port) for peer in side} for side in (peers.incoming, peers.outgoing)]
+    incoming = [one for one in ports if one.target == resource.id and (one.source, one.port) not in spoken[0]]
+    outgoing = [one for one in ports if one.source == resource.id and (one.target, one.port) not in spoken[1]]
+    return [_link(one, one.source) for one in incoming], [_link(one, one.target) for one in outgoing]
+
+
+def _link(one: PortNetwork, peer: str) -> Link:
+    kind, namespace, name = peer.split("/", 2)
+    return Link(
+        peer=EntityName(id=peer, kind=kind, namespace=namespace, name=name),
+        service=one.service,
+        port=one.port,
+        side=one.side,
+        network=one.network,
+    )
+
+
+async def _read_listening(scope: Scope, resource: ResourceName) -> list[ListeningPort]:
+    rows = await scope.read(
+        """
+        SELECT port, sum(q.dropped) AS dropped, max(q.waiting) AS waiting, max(q.waiting_max) AS waiting_max
+        FROM listeners AS q
+        WHERE cluster = {cluster:String} AND t >= {from_s:UInt32} AND t < {to_s:UInt32}
+            AND kind = {kind:String} AND namespace = {namespace:String} AND name = {name:String}
+        GROUP BY port ORDER BY dropped DESC, port LIMIT 100
+        """,
+        resource.parameters,
+    )
+    return [
+        ListeningPort(
+            port=integer(row, "port"),
+            dropped=integer(row, "dropped"),
+            waiting=integer(row, "waiting"),
+            waiting_max=integer(row, "waiting_max"),
+        )
+        for row in rows
+    ]
 
 
 def _details(
@@ -156,6 +218,9 @@ def _details(
         series=course.series,
         incoming=peers.incoming,
         outgoing=peers.outgoing,
+        links_in=[],
+        links_out=[],
+        listening=[],
     )
 
 

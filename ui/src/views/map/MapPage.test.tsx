@@ -15,6 +15,9 @@ const resource = (id: string) => ({
   summary: { rate: 35, error_rate: 0, p50_ns: 1e6, p95_ns: 24e6, p99_ns: 30e6, count: 1000, errors: 0 },
   series: EMPTY_SERIES,
   incoming: [],
+  links_in: [{ peer: { id: CURRENCIES, kind: 'Deployment', namespace: 'testserver', name: 'currencies' }, service: '', port: 9000, side: 'client', network: network({ opened: 0, failed: 7, failures: { timed_out: 7 } }) }],
+  links_out: [],
+  listening: [{ port: 8200, dropped: 3, waiting: 129, waiting_max: 128 }],
   outgoing: [
     {
       peer: { id: POSTGRES, kind: 'StatefulSet', namespace: 'testserver', name: 'postgres' }, protocol: 'postgres', service: 'postgres', port: 5432, count: 100, rate: 20, errors: 1, error_rate: 0.01, p50_ns: 1e6, p95_ns: 1.8e9, p99_ns: 2e9,
@@ -225,5 +228,14 @@ describe('the frame', () => {
   it('says that nobody reports connections where that is so', async () => {
     renderAt(`/clusters/c1/map?edge=${encodeURIComponent(`${TESTSERVER}-${POSTGRES}`)}`, answers());
     expect(await screen.findByText(/No agent saw connections/)).toBeTruthy();
+  });
+
+  it('tells a workload of connections that nobody understands and of its full queue', async () => {
+    renderAt(`/clusters/c1/map?node=${encodeURIComponent(TESTSERVER)}`, answers());
+    const links = await screen.findByRole('region', { name: 'Other connections' });
+    expect(within(links).getByText('no answer 7')).toBeTruthy();
+    expect(within(links).getByRole('link', { name: 'currencies' })).toBeTruthy();
+    const queues = screen.getByRole('region', { name: 'Accept queues' });
+    expect(within(queues).getByText('129')).toBeTruthy();
   });
 });

@@ -12,6 +12,7 @@ import { useRange } from '@/state/address';
 import { useIsAway } from '@/state/away';
 import { resourceQuery } from '@/state/queries';
 import { LatencyChart, TrafficChart } from './SeriesCharts';
+import { Links, ListeningPorts } from './Links';
 import { Peers } from './Peers';
 
 interface Props {
@@ -36,13 +37,15 @@ export function ResourceDetails({ cluster, resource, isWide = false }: Props) {
         <Summary data={data} />
         {data.summary.count > 0 && <Charts data={data} />}
         {data.summary.count === 0 && data.outgoing.length === 0 ? (
-          <Notice title="Idle in this time range">No request came in and none went out: {rangeLabel(range).toLowerCase()}.</Notice>
+          <Notice title={data.resource.is_idle ? 'Idle in this time range' : 'No requests in this time range'}>No request came in and none went out: {rangeLabel(range).toLowerCase()}.</Notice>
         ) : (
           <>
             <Peers title="Incoming" peers={data.incoming} own={resource} direction="incoming" none="Nobody calls it in this time range." />
             <Peers title="Outgoing" peers={data.outgoing} own={resource} direction="outgoing" none="It calls nobody in this time range." />
           </>
         )}
+        <Links data={data} />
+        <ListeningPorts ports={data.listening} />
         <Pods pods={data.resource.pods} />
       </div>
     </>
