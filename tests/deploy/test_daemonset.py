@@ -20,7 +20,7 @@ import pytest
 
 from osmia.demo.world import Agent, World, sample_manifest, world
 from osmia.lab.host import require_host
-from osmia.model.errors import LabError
+from osmia.model.errors import LabError, UnavailableError
 from tests.deploy.conftest import find, handed_out
 
 pytestmark = [
@@ -287,3 +287,12 @@ async def test_a_deleted_daemonset_leaves_nothing_behind(running: World, agent: 
     await until(lambda: not are_loaded(programs))  # the kernel frees them a moment after their last holder has ended
     uid = pod["metadata"]["uid"].replace("-", "_")
     assert not list(Path("/sys/fs/cgroup").rglob(f"*{uid}*"))
+
+
+async def test_an_agent_that_cannot_start_is_told_in_its_own_words(running: World) -> None:
+    """With an address that is none it ends; whoever waits hears at once what it said."""
+    with pytest.raises(UnavailableError, match=r"ended with code 2: .*ftp://nowhere.*begin it with http"):
+        await running.start_agent("ftp://nowhere")
+
+    await kubectl(running, "delete", "daemonset", "osmia-agent", "--timeout=30s")
+    await until(lambda: not running.lab.pods("osmia", "osmia-agent"))

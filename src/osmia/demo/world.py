@@ -89,8 +89,28 @@ class Agent:
             for pod in self.lab.pods(_NAMESPACE, _AGENT):
                 for status in pod["status"].get("containerStatuses", []):
                     if ended := status["lastState"].get("terminated"):
-                        return f"code {ended['exitCode']}"
+                        said = (status["state"].get("waiting") or {}).get("message", "")
+                        return f"code {ended['exitCode']}: {said}"
             await anyio.sleep(_LOOK_S)
+
+    async def wait_capturing(self) -> None:
+        """Wait until its pod is ready.
+
+        Raises:
+            UnavailableError: it has ended instead.
+            LabError: it is not ready within the time; says why.
+        """
+
+        async def watch() -> None:
+            raise UnavailableError(f"the agent did not start: it ended with {await self.wait_ended()}")
+
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(watch)
+                await self.lab.wait_ready(_START_DEADLINE_S)
+                tasks.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from group
 
 
 @dataclass
@@ -117,6 +137,7 @@ class World:
         """Apply the manifest that the server hands out, and wait until its pod captures.
 
         Raises:
+            UnavailableError: it ended; carries its last words.
             LabError: it did not come up in time; says why.
         """
         reach = self.server.urls[-1]
@@ -127,7 +148,7 @@ class World:
             while not any(self.lab.process_ids(pod) for pod in self.lab.pods(_NAMESPACE, _AGENT)):  # noqa: ASYNC110
                 await anyio.sleep(_LOOK_S)
         agent = Agent(self.lab, time.time())
-        await self.lab.wait_ready(_START_DEADLINE_S)
+        await agent.wait_capturing()
         return agent
 
 
