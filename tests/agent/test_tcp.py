@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -330,6 +330,20 @@ def test_loopback_of_another_namespace_is_another_machine() -> None:
     windows = [*watch.look(), *watch.look(after_s=3)]
 
     assert {window.key.role for window in windows} == {Role.CLIENT, Role.SERVER}
+
+
+def test_loopback_of_a_pod_is_the_pod() -> None:
+    """A connection inside a pod on which nothing was read yet: whoever listens there, it is that pod, not the node."""
+    watch = Watch()
+    here = packed("127.0.0.1")
+    web = replace(WEB, pod="web-1", ip=CLIENT_IP)
+    watch.entities.by_cgroup = dict.fromkeys(watch.entities.by_cgroup, web)
+    watch.entities.by_ip[CLIENT_IP] = web
+    watch.kernel.edges[1] = ended(key=key(local_ip=here, remote_ip=here))
+
+    window = _only([*watch.look(), *watch.look(after_s=3)])
+
+    assert window.key.destination.id == window.key.source.id == WEB.id
 
 
 def test_hosts_own_traffic_stays_out_of_a_cluster() -> None:

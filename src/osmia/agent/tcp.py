@@ -223,6 +223,8 @@ class ConnectionTracker:
         if (far is None or near is None or is_unseen) and not is_last_try:
             return None
         near = near or Entity(EntityKind.PROCESS, facts.command or "unknown")
+        if is_unseen and _is_loopback(far_address.ip):
+            far = self._in_same_pod(near, far_address.port, now_ns) or far
         far = far or Entity(EntityKind.EXTERNAL, far_address.ip)
         if not is_client and far.kind in _HOST_KINDS and self._client_of(facts, far_address):
             return _Names(None, now_ns)  # one of several processes of this host; each tells of itself
@@ -244,6 +246,13 @@ class ConnectionTracker:
         if seen is None or (not is_client and owner is not None and owner.kind in _HOST_KINDS):
             return owner
         return self._near(seen, now_ns) or owner
+
+    def _in_same_pod(self, near: Entity, port: int, now_ns: int) -> Entity | None:
+        """Who is at a loopback port that nobody was seen at: the pod itself, unless its network is the node's."""
+        if not near.pod or not near.ip:
+            return None
+        owner = self._entities.remote(Address(near.ip, port), at_ns=now_ns)
+        return owner if owner is not None and owner.pod == near.pod else None
 
     def _client_of(self, facts: _Facts, address: Address) -> _Facts | None:
         return self._clients.get((_end(facts.netns, facts.local), address.ip))
@@ -338,8 +347,11 @@ def _is_kubernetes(entity: Entity) -> bool:
 
 def _end(netns: int, address: Address) -> _EndKey:
     """Loopback addresses mean something only within their network namespace."""
-    is_loopback = address.ip.startswith("127.") or address.ip == "::1"
-    return (netns if is_loopback else 0, address.ip, address.port)
+    return (netns if _is_loopback(address.ip) else 0, address.ip, address.port)
+
+
+def _is_loopback(ip: str) -> bool:
+    return ip.startswith("127.") or ip == "::1"
 
 
 def _is_due(pending: _Pending, now_ns: int) -> bool:

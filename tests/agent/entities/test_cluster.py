@@ -367,3 +367,28 @@ def test_ended_pod_is_known_for_a_while(world: _World) -> None:
 
     assert soon is not None
     assert world.cluster.by_container(_C1) is None
+
+
+@pytest.mark.parametrize("spelling", ["fd00:96:0:0::7", "FD00:96::7", "fd00:0096::0007"])
+def test_ipv6_is_one_address_however_it_is_spelt(world: _World, spelling: str) -> None:
+    """The kernel writes an address in one way, people and plugins in several."""
+    status = {"phase": "Running", "podIP": "10.244.0.9", "podIPs": [{"ip": "10.244.0.9"}, {"ip": spelling}]}
+    world.cluster.pod_changed(None, _pod(status=status))
+    world.cluster.service_changed(None, _service("six", clusterIP="", clusterIPs=[spelling.replace("7", "8")]))
+
+    pod, service = world.owner("fd00:96::7"), world.owner("fd00:96::8")
+
+    assert (pod and pod.pod, service and service.id) == ("web-1", "Service/shop/six")
+
+
+def test_host_network_pod_has_its_port_at_every_address_of_its_node(world: _World) -> None:
+    """A node of both families listens with both."""
+    containers = [{"name": "main", "ports": [{"containerPort": 9100}]}]
+    hosts = [{"ip": "192.168.1.1"}, {"ip": "fd00::1"}]
+    status = {"phase": "Running", "hostIP": "192.168.1.1", "hostIPs": hosts, "podIP": "192.168.1.1", "podIPs": hosts}
+    world.cluster.pod_changed(None, _pod(hostNetwork=True, containers=containers, status=status))
+
+    found = [world.cluster.on_host_port(ip, 9100) for ip in ("192.168.1.1", "fd00::1")]
+
+    assert [one and one.pod for one in found] == ["web-1", "web-1"]
+    assert world.owner("fd00::1", 22) is None

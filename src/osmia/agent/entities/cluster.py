@@ -22,6 +22,7 @@ from osmia.agent.entities.objects import (
     Pod,
     Service,
     Workload,
+    canonical,
     unix_ns,
 )
 from osmia.model.entity import Entity, EntityKind, KubernetesObject
@@ -356,7 +357,7 @@ class Cluster:
         if not pod.spec.host_network:
             for ip in pod.ips:
                 # A container runtime without its own network reports the node's address: never the pod's.
-                if ip != pod.status.host_ip and ip not in self._nodes:
+                if ip not in pod.host_ips and ip not in self._nodes:
                     self._addresses.claim(ip, uid, uid, at_ns=now_ns)
 
     def _release(self, pod: Pod, now_ns: int) -> None:
@@ -403,7 +404,7 @@ class Cluster:
 
 def _place(pod: Pod) -> tuple[object, ...]:
     """What of a pod can change an answer."""
-    return (pod.ips, pod.containers, pod.is_finished, pod.status.host_ip, pod.metadata.owner_references)
+    return (pod.ips, pod.containers, pod.is_finished, pod.host_ips, pod.metadata.owner_references)
 
 
 def _container_at(pod: Pod, port: int) -> str:
@@ -419,7 +420,7 @@ def _host_ports(pod: Pod) -> list[tuple[str, int]]:
     """(node address, port) that the pod listens on in the node's own network."""
     ports = [port for container in pod.spec.containers for port in container.ports]
     numbers = {port.host_port or (port.container_port if pod.spec.host_network else 0) for port in ports}
-    return [(pod.status.host_ip, number) for number in numbers if number and pod.status.host_ip]
+    return [(ip, number) for ip in pod.host_ips for number in numbers if number]
 
 
 def _virtual(service: Service) -> list[tuple[str, int]]:
@@ -439,7 +440,7 @@ def _slice_endpoints(one: EndpointSlice | None) -> dict[tuple[str, _Endpoint], f
         (ip, _Endpoint(one.metadata.namespace, endpoint.target_ref.name, endpoint.node_name or "")): ports
         for endpoint in one.endpoints or ()
         if endpoint.target_ref and endpoint.target_ref.kind == "Pod"
-        for ip in endpoint.addresses
+        for ip in map(canonical, endpoint.addresses)
     }
 
 

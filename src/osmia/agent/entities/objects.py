@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import ipaddress
 from typing import Generic, TypeVar
 
 import msgspec
@@ -22,6 +23,7 @@ __all__ = [
     "Status",
     "WatchLine",
     "Workload",
+    "canonical",
     "unix_ns",
 ]
 
@@ -136,6 +138,7 @@ class _PodStatus(_Slim, frozen=True):
     pod_ip: str = msgspec.field(default="", name="podIP")
     pod_ips: tuple[_Ip, ...] = msgspec.field(default=(), name="podIPs")
     host_ip: str = msgspec.field(default="", name="hostIP")
+    host_ips: tuple[_Ip, ...] = msgspec.field(default=(), name="hostIPs")
     container_statuses: tuple[ContainerStatus, ...] = ()
     init_container_statuses: tuple[ContainerStatus, ...] = ()
     ephemeral_container_statuses: tuple[ContainerStatus, ...] = ()
@@ -151,8 +154,14 @@ class Pod(Object, frozen=True):
     @property
     def ips(self) -> tuple[str, ...]:
         """Its addresses, both families."""
-        listed = tuple(one.ip for one in self.status.pod_ips if one.ip)
-        return listed or ((self.status.pod_ip,) if self.status.pod_ip else ())
+        listed = tuple(canonical(one.ip) for one in self.status.pod_ips if one.ip)
+        return listed or ((canonical(self.status.pod_ip),) if self.status.pod_ip else ())
+
+    @property
+    def host_ips(self) -> tuple[str, ...]:
+        """Addresses of its node, both families."""
+        listed = tuple(canonical(one.ip) for one in self.status.host_ips if one.ip)
+        return listed or ((canonical(self.status.host_ip),) if self.status.host_ip else ())
 
     @property
     def is_finished(self) -> bool:
@@ -206,7 +215,8 @@ class Service(Object, frozen=True):
         """Every address that leads to it: cluster, external and load balancer."""
         cluster = self.spec.cluster_ips or (self.spec.cluster_ip,)
         balancer = tuple(one.ip for one in self.status.load_balancer.ingress)
-        return tuple(ip for ip in (*cluster, *self.spec.external_ips, *balancer) if ip and ip != "None")
+        every = (*cluster, *self.spec.external_ips, *balancer)
+        return tuple(canonical(ip) for ip in every if ip and ip != "None")
 
 
 class _Reference(_Slim, frozen=True):
@@ -256,7 +266,8 @@ class Node(Object, frozen=True):
     @property
     def ips(self) -> tuple[str, ...]:
         """Its addresses, inside and outside."""
-        return tuple(one.address for one in self.status.addresses if one.type in {"InternalIP", "ExternalIP"})
+        wanted = {"InternalIP", "ExternalIP"}
+        return tuple(canonical(one.address) for one in self.status.addresses if one.type in wanted)
 
     @property
     def is_ready(self) -> bool:
@@ -330,6 +341,17 @@ class Status(_Slim, frozen=True):
     reason: str = ""
     message: str = ""
     details: _StatusDetails | None = None
+
+
+def canonical(ip: str) -> str:
+    """An address as the kernel's are written: IPv6 has many spellings, and may be an IPv4 address. Else unchanged."""
+    if ":" not in ip:
+        return ip
+    try:
+        address = ipaddress.IPv6Address(ip)
+    except ValueError:
+        return ip
+    return str(address.ipv4_mapped or address)
 
 
 def unix_ns(timestamp: str | None) -> int:
