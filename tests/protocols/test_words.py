@@ -40,7 +40,6 @@ def test_most_random_strings_are_recognised(alphabet: str, length: int, share: f
     [
         "FileNotFoundError",
         "DataFrameGroupBy",
-        "IPv6Network",
         "GetUserByIdAndTypeForApp",
         "maxWidth",
         "listXmlHttpRequests",
