@@ -177,7 +177,8 @@ class Http1Stream:
         self._dropped += max(self._requests_seen, self._responses_seen)
         self._requests_seen = self._responses_seen = 0
         self._asking = self._answering = None
-        self._is_in_doubt = False
+        self._is_in_doubt = self._is_joining = False
+        self._before = b""
         self._resynchronised += 1
 
     # ---- requests
@@ -268,7 +269,7 @@ class Http1Stream:
         both = self._before + data
         is_begun = len(both) < _STATUS_LINE_BYTES and _is_status_line_begun(both)
         found = None if is_begun else _STATUS_LINE.search(both)
-        self._is_joining = found is None and not self._is_in_doubt
+        self._is_joining = found is None
         start = found.start() if found else 0
         if self._is_joining:
             self._before = both[1 - _STATUS_LINE_BYTES :]

@@ -242,7 +242,9 @@ class PostgresConnection:
             return ParsedRequest("DESCRIBE", prepared.target, prepared.template, is_truncated=prepared.is_truncated)
         if message.kind is MessageKind.FUNCTION_CALL:
             return ParsedRequest("FUNCTION CALL", "FUNCTION CALL", "FUNCTION CALL")
-        name = message.text or message.kind.name.replace("_", " ")
+        # Of a Bind that nothing executes, the text is a statement's name.
+        asks = message.text if message.kind is MessageKind.STARTUP else ""
+        name = asks or message.kind.name.replace("_", " ")
         return ParsedRequest(name, name, name, is_session=True)
 
     def _remember(self, name: str, prepared: _Prepared) -> _Prepared:
