@@ -2,12 +2,14 @@
 
 Only the modules that the target names are instrumented, so that coverage speaks of them and the rest runs at full
 speed. libFuzzer ends the process itself: with an error where a promise was broken, an input took too long or too much
-memory was used; the input then lies in the working directory.
+memory was used; the input then lies beside the corpus.
 """
 
 from __future__ import annotations
 
+import hashlib
 import sys
+from pathlib import Path
 
 import atheris
 
@@ -20,7 +22,11 @@ def main() -> None:
     target = TARGETS[name]
 
     def one_input(data: bytes) -> None:
-        target.run(data)
+        try:
+            target.run(data)
+        except BaseException:
+            (Path(corpus).parent / f"broken-{hashlib.sha256(data).hexdigest()[:12]}").write_bytes(data)
+            raise
 
     atheris.Setup([sys.argv[0], corpus, f"-max_len={target.max_bytes}", *options], one_input)
     atheris.Fuzz()
