@@ -114,6 +114,7 @@ async def test_limits_are_limits_of_the_kernel(lab: Cluster) -> None:
 
     pod = await start(lab, "small", {"resources": {"limits": limits, "requests": {"cpu": "10m"}}})
     await program(lab, pod, "sleep")
+    _require_controllers()
 
     (pid,) = lab.process_ids(pod).values()
     assert _limit_of(pid, "cpu", "cpu.max", "cpu.cfs_quota_us").split()[0] == "50000"
@@ -123,6 +124,7 @@ async def test_limits_are_limits_of_the_kernel(lab: Cluster) -> None:
 @pytest.mark.lab
 async def test_a_container_that_outgrows_its_memory_is_killed_and_started_again(lab: Cluster) -> None:
     """The limit holds: exit code 137, and nothing of it stays behind in any control group."""
+    _require_controllers()
     greedy = [sys.executable, "-S", "-c", "import time; time.sleep(0.2); x = bytearray(200 << 20); time.sleep(60)"]
     container = {"image": "osmia/host", "command": greedy, "resources": {"limits": {"memory": "32Mi"}}}
 
@@ -248,6 +250,13 @@ def _container_status(lab: Cluster, pod: Object) -> Object:
     found = lab.api.get("pods", "default", pod["metadata"]["name"])
     statuses: list[Object] = found["status"].get("containerStatuses") or [{"restartCount": 0}]
     return statuses[0]
+
+
+def _require_controllers() -> None:
+    """Skip where neither version of control groups hands CPU and memory down (some containers)."""
+    in_version_2 = (cgroup_root() / "cgroup.subtree_control").read_text().split()
+    if len(_trees()) == 1 and not {"cpu", "memory"} <= set(in_version_2):
+        pytest.skip("this machine hands the controllers of CPU and memory to nobody")
 
 
 def _trees() -> list[Path]:

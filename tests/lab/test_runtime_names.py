@@ -9,7 +9,7 @@ import pytest
 
 from osmia.lab.host import cgroup_root
 from osmia.lab.kubelet.probe import parse_probe
-from osmia.lab.runtime.cgroup import container_cgroup, pod_cgroup
+from osmia.lab.runtime.cgroup import Limits, container_cgroup, limit, pod_cgroup
 from osmia.lab.runtime.images import launch_of
 from osmia.lab.runtime.script import Mount, Security, container_script, visible_mounts
 from osmia.model.errors import LabError
@@ -124,3 +124,18 @@ def test_a_probe_finds_its_port_by_name() -> None:
 def test_a_container_without_probe_has_none() -> None:
     """No entry, no probe."""
     assert parse_probe({"name": "web"}, "livenessProbe") is None
+
+
+def test_limits_go_to_version_2_where_it_has_the_controllers(tmp_path: Path) -> None:
+    """Each controller is handed down from the root to the pod, and the container's files get quota and bytes."""
+    (tmp_path / "cgroup.controllers").write_text("cpuset cpu memory pids\n")
+    container = container_cgroup(pod_cgroup(tmp_path, UID, "Burstable"), "0" * 64)
+    container.mkdir(parents=True)
+
+    joined = limit(container, tmp_path, Limits(cpu_cores=0.5, memory_bytes=1 << 20))
+
+    handing_down = {path.parent for path in tmp_path.rglob("cgroup.subtree_control")}
+    assert joined == []
+    assert (container / "cpu.max").read_text() == "50000 100000"
+    assert (container / "memory.max").read_text() == str(1 << 20)
+    assert handing_down == set(container.parents) - set(tmp_path.parents)

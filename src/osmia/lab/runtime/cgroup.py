@@ -13,12 +13,14 @@ from pathlib import Path
 import anyio
 
 from osmia.model.errors import LabError
+from osmia.telemetry import get_logger
 
 __all__ = ["Limits", "container_cgroup", "kill_tree", "limit", "pod_cgroup", "process_ids", "remove_tree", "twins"]
 
 _SLICES = {"BestEffort": "besteffort", "Burstable": "burstable", "Guaranteed": ""}
 _POLL_S = 0.005
 _PERIOD_US = 100_000
+log = get_logger("lab.runtime")
 _MOUNTS = Path("/proc/self/mounts")
 _MEMBERSHIP = Path("/proc/self/cgroup")
 
@@ -60,24 +62,31 @@ def container_cgroup(pod: Path, container_id: str) -> Path:
 def limit(path: Path, root: Path, limits: Limits) -> list[Path]:
     """Limit a container's cgroup below the version 2 tree at `root`; returns what its process must also join.
 
-    A controller that the kernel has in neither version limits nothing.
+    A controller that this machine hands to nobody, in neither version, limits nothing: that is logged.
 
     Raises:
         LabError: the kernel refuses a limit.
     """
     joined: list[Path] = []
-    try:
-        available = (root / "cgroup.controllers").read_text().split()
-        for controller, (file, value, old_file, old_value) in limits.settings().items():
+    available = (root / "cgroup.controllers").read_text().split()
+    for controller, (file, value, old_file, old_value) in limits.settings().items():
+        twin = None if controller in available else _twin(path, root, controller)
+        try:
             if controller in available:
                 _delegate(root, path, controller)
-                (path / file).write_text(value)
-            elif (twin := _twin(path, root, controller)) is not None:
+            elif twin is not None:
                 twin.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            log.warning("not limited", controller=controller, cgroup=path.name, problem=str(exc))
+            continue
+        try:
+            if controller in available:
+                (path / file).write_text(value)
+            elif twin is not None:
                 (twin / old_file).write_text(old_value)
                 joined.append(twin)
-    except OSError as exc:
-        raise LabError(f"the kernel refuses a limit of {path.name}: {exc}") from exc
+        except OSError as exc:
+            raise LabError(f"the kernel refuses a limit of {controller} = {value} for {path.name}: {exc}") from exc
     return joined
 
 
