@@ -47,6 +47,19 @@ def _requests(cluster: Cluster) -> list[dict[str, object]]:
     return items
 
 
+async def _send_until_stored(world: World, cluster: Cluster) -> None:
+    """Another round if the machine was so busy that the ring lost some of the first."""
+    for rounds_left in (2, 1, 0):
+        await anyio.to_thread.run_sync(world.send)
+        try:
+            await until(lambda: _is_complete(cluster), "the requests are stored", wait_s=30)
+        except AssertionError:
+            if not rounds_left:
+                raise
+        else:
+            return
+
+
 def _is_complete(cluster: Cluster) -> bool:
     """Whether the last statement and the last path of a round have arrived."""
     templates = {str(one["template"]) for one in _requests(cluster)}
@@ -62,8 +75,7 @@ async def test_no_secret_is_kept_or_told_anywhere(world: World) -> None:
         server.add_cluster("canaries") as cluster,
         world.agent(cluster) as agent,
     ):
-        await anyio.to_thread.run_sync(world.send)
-        await until(lambda: _is_complete(cluster), "the requests of the first round are stored")
+        await _send_until_stored(world, cluster)
         assert await anyio.to_thread.run_sync(server.stop) == 0
         seen["server log, first run"] = "\n".join(server.lines).encode()
 
@@ -95,8 +107,7 @@ async def test_with_its_namespace_named_the_text_travels(world: World) -> None:
     """The same search finds every canary of a path or statement in request rows, and none of the others anywhere."""
     with world.server() as server, server.add_cluster("raw") as cluster:
         with world.agent(cluster, "--raw-namespaces", NAMESPACE):
-            await anyio.to_thread.run_sync(world.send)
-            await until(lambda: _is_complete(cluster), "the requests are stored")
+            await _send_until_stored(world, cluster)
         answers = await anyio.to_thread.run_sync(api_answers, server.http, cluster)
         raw = "\n".join(str(one["raw"]) for one in _requests(cluster)).encode()
         quality = cluster.get("quality")
@@ -111,8 +122,7 @@ async def test_one_end_in_a_named_namespace_is_not_enough(world: World) -> None:
     """Naming another namespace, or only some of those that talk, lets nothing through."""
     with world.server() as server, server.add_cluster("other") as cluster:
         with world.agent(cluster, "--raw-namespaces", "other"):
-            await anyio.to_thread.run_sync(world.send)
-            await until(lambda: _is_complete(cluster), "the requests are stored")
+            await _send_until_stored(world, cluster)
 
         assert {one["raw"] for one in _requests(cluster)} == {""}
 
