@@ -109,7 +109,11 @@ class _Agent:
         self.sampler = Sampler(config.max_events_per_s)
         self.node = config.node or platform.node()
         self.started_ns = time.time_ns()
-        self.health = Health(_budgets(config), calm_s=config.calm_s, node=self.node, started_ns=self.started_ns)
+        self.health = Health(
+            _budgets(config),
+            calm_s=config.calm_s,
+            seen=lambda: self.capture.ledger()["seen"],
+        )
         self._tracker = UncapturedTracker()
         self._requests: list[Requests] = []
         self._listed_requests = 0
@@ -302,6 +306,8 @@ class _Agent:
         export = self.exporter.statistics()
         self.features.put_entities(self.entities.features(), has_kubernetes=self.entities.has_kubernetes)
         return Condition(
+            node=self.node,
+            started_ns=self.started_ns,
             seen=kernel["seen"],
             sampled=kernel["sampled"],
             events=self._events,
@@ -313,7 +319,7 @@ class _Agent:
             spool_bytes=export.spool.size_bytes,
             export_error=export.spool_error or export.last_error,
             features=self.features.rows(),
-            unseen=Counter(command_of(pid) for pid in self.capture.unseen()),
+            unseen=Counter(filter(None, map(command_of, self.capture.unseen()))),
         )
 
 

@@ -94,12 +94,14 @@ class Reading:
     cpu_cores: float
     memory_bytes: int
     bpf_cores: float | None = None
+    is_bpf_estimated: bool = False
 
     def uses(self, budgets: Budgets, level: Level) -> Iterator[tuple[float, str]]:
         """Share of each budget that is used, as it counts at this level, with its words."""
         if self.bpf_cores is not None:
             share = self.bpf_cores / budgets.bpf_cores
-            yield share, f"capture in the kernel uses {self.bpf_cores:.3f} cores of {budgets.bpf_cores:g}"
+            about = "about " if self.is_bpf_estimated else ""
+            yield share, f"capture in the kernel uses {about}{self.bpf_cores:.3f} cores of {budgets.bpf_cores:g}"
         yield self.cpu_cores / budgets.cpu_cores, f"the agent uses {self.cpu_cores:.3f} cores of {budgets.cpu_cores:g}"
         mib = 1 << 20
         words = f"the agent uses {self.memory_bytes // mib} MiB of {budgets.memory_bytes // mib}"

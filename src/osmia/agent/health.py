@@ -7,7 +7,8 @@ import gc
 import resource
 import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import anyio
@@ -26,6 +27,8 @@ _TICK_S = 1.0
 _WINDOW_S = 0.1
 _CPU_OVER_S = 3.0
 _STEPS_MAX = 100
+_REQUEST_COST_NS = 2_000
+"""What one end of a request costs in the kernel at the worst (`agent.cost_us`): where measuring is not allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,8 @@ class BpfMeter:
 class Condition:
     """What other parts of the agent know at the moment of a report; counters run from the agent's start."""
 
+    node: str
+    started_ns: int
     seen: int
     sampled: int
     events: int
@@ -125,13 +130,22 @@ class _Steps:
 class Health:
     """Watches the agent's own cost once a second and asks the governor what follows."""
 
-    def __init__(self, budgets: Budgets, *, calm_s: float, node: str, started_ns: int) -> None:
+    def __init__(
+        self,
+        budgets: Budgets,
+        *,
+        calm_s: float,
+        seen: Callable[[], int] = lambda: 0,
+        measuring: Callable[[], AbstractContextManager[None]] = statistics_on,
+    ) -> None:
+        """`seen` counts requests: what they cost is estimated where the kernel does not let us measure."""
         self.governor = Governor(budgets, calm_s=calm_s)
         self.bpf = BpfMeter()
         self._cpu = CpuMeter()
+        self._estimate = CpuMeter()
+        self._seen = seen
+        self._measuring = measuring
         self._steps = _Steps()
-        self._node = node
-        self._started_ns = started_ns
 
     async def tick(self) -> Step | None:
         """Wait a second, of which a tenth is measured; gives the step that the governor takes, already noted."""
@@ -139,7 +153,14 @@ class Health:
         await self._measure()
         now_s, usage = time.monotonic(), own_usage()
         cores = self._cpu.note(now_s, usage.cpu_ns)
-        reading = Reading(time_s=now_s, cpu_cores=cores, memory_bytes=usage.rss_bytes, bpf_cores=self.bpf.cores)
+        estimate = self._estimate.note(now_s, self._seen() * _REQUEST_COST_NS)
+        reading = Reading(
+            time_s=now_s,
+            cpu_cores=cores,
+            memory_bytes=usage.rss_bytes,
+            bpf_cores=estimate if self.bpf.cores is None else self.bpf.cores,
+            is_bpf_estimated=self.bpf.cores is None,
+        )
         step = self.governor.tick(reading)
         if step is not None:
             self._note(step)
@@ -149,8 +170,6 @@ class Health:
         """One row of the wire's `ledger`; steps are told once."""
         programs = self.bpf.by_program()
         own: dict[str, list[object]] = {
-            "node": [self._node],
-            "started_ns": [self._started_ns],
             "level": [self.governor.level.name.lower()],
             "bpf_ns": [sum(programs.values())],
             "bpf_programs": [list(programs)],
@@ -160,7 +179,7 @@ class Health:
 
     async def _measure(self) -> None:
         try:
-            with statistics_on():
+            with self._measuring():
                 await self._window()
         except UnavailableError:
             self.bpf.cores = None
@@ -186,6 +205,8 @@ def ledger_columns(condition: Condition, usage: Usage, *, now_ns: int) -> dict[s
     unseen = dict(sorted(condition.unseen.items()))
     return {
         "time_ns": [now_ns],
+        "node": [condition.node],
+        "started_ns": [condition.started_ns],
         "version": [__version__],
         "seen": [condition.seen],
         "sampled": [condition.sampled],
@@ -209,12 +230,12 @@ def ledger_columns(condition: Condition, usage: Usage, *, now_ns: int) -> dict[s
 
 
 def command_of(pid: int) -> str:
-    """Name of a process; its number in words if it is gone."""
+    """Name of a process; empty if it is gone."""
     try:
         with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - as above
             return file.read().strip()
     except OSError:
-        return "ended"
+        return ""
 
 
 def _give_memory_back() -> None:
