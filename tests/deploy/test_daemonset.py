@@ -4,9 +4,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
+import platform
 import re
 import shutil
+import struct
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
@@ -35,6 +39,7 @@ pytestmark = [
 Object = dict[str, Any]
 WAIT_S = 40.0
 NAMES = {"CAP_BPF": 39, "CAP_PERFMON": 38, "CAP_NET_ADMIN": 12, "CAP_SYS_RESOURCE": 24}
+_GET_PROGRAM = 13
 USER = "system:serviceaccount:osmia:osmia-agent"
 
 
@@ -112,10 +117,19 @@ def programs_of(pid: int) -> set[int]:
 
 def are_loaded(programs: set[int]) -> bool:
     """Whether the kernel still has one of the programs."""
-    return any(
-        subprocess.run(["bpftool", "prog", "show", "id", str(one)], capture_output=True, check=False).returncode == 0
-        for one in programs
-    )
+    return any(_is_loaded(one) for one in programs)
+
+
+def _is_loaded(program: int) -> bool:
+    libc = ctypes.CDLL(None, use_errno=True)
+    attributes = ctypes.create_string_buffer(struct.pack("I", program), 128)
+    number = {"x86_64": 321, "aarch64": 280}[platform.machine()]
+    descriptor: int = libc.syscall(number, _GET_PROGRAM, attributes, len(attributes))
+    if descriptor < 0:
+        assert ctypes.get_errno() == errno.ENOENT
+        return False
+    os.close(descriptor)
+    return True
 
 
 async def edges(running: World, began_s: float) -> list[Object]:
