@@ -174,7 +174,7 @@ def _rss() -> Result:
     with subprocess.Popen([*module, "serve"], stdout=subprocess.PIPE, text=True) as server:
         try:
             url = server.stdout.readline().strip() if server.stdout else ""
-            said = subprocess.run([*module, url], stdout=subprocess.PIPE, text=True, check=True, timeout=180).stdout
+            said = subprocess.run([*module, url], stdout=subprocess.PIPE, text=True, check=True, timeout=400).stdout
         finally:
             server.terminate()
     sizes = [float(line) for line in said.splitlines()]

@@ -196,7 +196,7 @@ def main() -> None:
     """Serve, or feed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("url", help="'serve' to be the API server, else its address")
-    parser.add_argument("--reports", type=int, default=120)
+    parser.add_argument("--reports", type=int, default=60)
     given = parser.parse_args()
     if given.url == "serve":
         anyio.run(_serve)
