@@ -26,6 +26,7 @@ _log = get_logger("agent.health")
 _TICK_S = 1.0
 _WINDOW_S = 0.1
 _CPU_OVER_S = 3.0
+_WINDOWS = 3
 _STEPS_MAX = 100
 _REQUEST_COST_NS = 2_000
 """What one end of a request costs in the kernel at the worst (`agent.cost_us`): where measuring is not allowed."""
@@ -64,10 +65,14 @@ class CpuMeter:
 
 
 class BpfMeter:
-    """CPU of our programs in the kernel, extrapolated from short windows in which it is measured."""
+    """CPU of our programs in the kernel, extrapolated from short windows in which it is measured.
+
+    `cores` is that of the last three windows: in a single one a busy machine may not have run the load at all.
+    """
 
     def __init__(self) -> None:
         self.cores: float | None = None
+        self._windows: deque[tuple[int, float]] = deque(maxlen=_WINDOWS)
         self._by_program: Counter[str] = Counter()
         self._last_s: float | None = None
 
@@ -81,7 +86,8 @@ class BpfMeter:
             spent[time_after.name] += time_after.run_time_ns - (earlier.run_time_ns if earlier else 0)
         stands_for_s = window_s if self._last_s is None else now_s - self._last_s
         self._last_s = now_s
-        self.cores = spent.total() / 1e9 / window_s
+        self._windows.append((spent.total(), window_s))
+        self.cores = sum(ns for ns, _ in self._windows) / 1e9 / sum(length_s for _, length_s in self._windows)
         for name, run_time_ns in spent.items():
             self._by_program[name] += int(run_time_ns * stands_for_s / window_s)
 
