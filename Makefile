@@ -13,7 +13,7 @@ ARGS ?=
 
 # Packages of Debian 12 by the program or file that shows that they are there.
 APT := clang:/usr/bin/clang llvm:/usr/bin/llvm-strip clang-format:/usr/bin/clang-format \
-	libbpf-dev:/usr/include/bpf/libbpf.h libelf-dev:/usr/include/libelf.h zlib1g-dev:/usr/include/zlib.h \
+	bpftool:/usr/sbin/bpftool libbpf-dev:/usr/include/bpf/libbpf.h libelf-dev:/usr/include/libelf.h zlib1g-dev:/usr/include/zlib.h \
 	gcc:/usr/bin/gcc libc6-dev:/usr/include/stdio.h \
 	iproute2:/usr/sbin/ip nftables:/usr/sbin/nft conntrack:/usr/sbin/conntrack \
 	postgresql:/usr/lib/postgresql pgbouncer:/usr/sbin/pgbouncer nginx-light:/usr/sbin/nginx \
