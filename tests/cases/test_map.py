@@ -9,21 +9,17 @@ import anyio
 import pytest
 
 from osmia.demo.world import cluster_named, start_server
-from osmia.lab.cluster import used_networks
-from osmia.lab.network.plan import choose_plan
-from tests.cases.world import agent, lab_world
+from tests.cases.world import agent, lab_world, room_for_five
 
 pytestmark = [pytest.mark.anyio, pytest.mark.ebpf, pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(120)]
 
 
 async def test_every_edge_once_right_direction_right_owner(able: None, tmp_path: Path) -> None:
     """Old connection, IPv6, VIP, other namespace, asyncio server, hostNetwork, reused pod IP: exactly these."""
-    plan = choose_plan(await used_networks(), pods="auto", services="auto", uplink="auto")
-    room_for_five = str(next(plan.pods.subnets(new_prefix=29)))
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(start_server(["127.0.0.1:0"], tmp_path / "store", tmp_path))
         monitoring_id, key = await cluster_named(server.api, "cases")
-        world = await stack.enter_async_context(lab_world("map", tmp_path, dual_stack=True, pod_cidr=room_for_five))
+        world = await stack.enter_async_context(lab_world("map", tmp_path, dual_stack=True, pod_cidr=room_for_five()))
         client = await world.deploy("client")
         pods = {
             "old": await world.deploy("old"),

@@ -7,10 +7,8 @@ from collections.abc import AsyncIterator
 import anyio
 import pytest
 
-from osmia.lab.cluster import used_networks
-from osmia.lab.network.plan import choose_plan
 from tests.cases.receiver import Edge
-from tests.cases.world import Object, World, lab_world
+from tests.cases.world import Object, World, lab_world, room_for_five
 
 pytestmark = [pytest.mark.anyio, pytest.mark.ebpf, pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(90)]
 
@@ -18,9 +16,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.ebpf, pytest.mark.lab, pytest.mark.
 @pytest.fixture(scope="module")
 async def world(able: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """A lab with room for five pods, whose node has an agent."""
-    plan = choose_plan(await used_networks(), pods="auto", services="auto", uplink="auto")
-    pods = next(plan.pods.subnets(new_prefix=29))
-    async with lab_world("reuse", tmp_path_factory.mktemp("world"), pod_cidr=str(pods)) as made:
+    async with lab_world("reuse", tmp_path_factory.mktemp("world"), pod_cidr=room_for_five()) as made:
         await made.start_agent()
         yield made
 
