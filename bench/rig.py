@@ -130,7 +130,7 @@ class Sink:
 @contextlib.contextmanager
 def sink() -> Iterator[Sink]:
     """Run one."""
-    port = _free_port()
+    [port] = _free_ports(1)
     with tempfile.TemporaryDirectory(prefix="osmia-sink-") as home:
         process = subprocess.Popen([sys.executable, "-c", _SINK, home, str(port)])
         try:
@@ -160,7 +160,7 @@ def agent(where: Sink, *settings: str) -> Iterator[Agent]:
 @contextlib.contextmanager
 def nginx(servers: int = 1, *, cpu: int = 0) -> Iterator[list[int]]:
     """One worker on one core that answers 200 on some ports."""
-    ports = [_free_port() for _ in range(servers)]
+    ports = _free_ports(servers)
     with tempfile.TemporaryDirectory(prefix="osmia-nginx-") as home:
         configuration = Path(home) / "nginx.conf"
         listeners = "".join(f"listen 127.0.0.1:{port};" for port in ports)
@@ -237,11 +237,13 @@ def wait_for(
         time.sleep(0.01)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _free_ports(count: int) -> list[int]:
+    """Different ports that nobody listens on."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def _is_open(port: int) -> bool:
