@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import dns.message
+import dns.rrset
 import pytest
 
 from osmia.agent.entities import Entities, EntityOptions
@@ -214,6 +216,19 @@ async def test_unknown_private_address_is_undecided_for_a_while(api: ApiServer, 
 
     assert first is None
     assert later == Entity(EntityKind.EXTERNAL, "10.244.7.7", ip="10.244.7.7")
+
+
+async def test_address_with_a_name_outside_is_decided(api: ApiServer, tmp_path: Path, clock: _Clock) -> None:
+    """A private address that DNS gave a name of the company's is no pod: no need to wait for the API server."""
+    reply = dns.message.make_response(dns.message.make_query("db.corp.example", "A"))
+    reply.answer.append(dns.rrset.from_text("db.corp.example.", 60, "IN", "A", "10.1.2.3"))
+    async with _running(api, tmp_path, clock) as entities:
+        entities.on_dns(reply.to_wire(), 77, 5, clock.now_ns)
+        asked = entities.remote(Address("10.1.2.3", 5432), at_ns=clock.now_ns, cgroup_id=5)
+        as_client = entities.remote(Address("10.1.2.3", 5432), at_ns=clock.now_ns)
+
+    assert asked == Entity(EntityKind.EXTERNAL, "db.corp.example", ip="10.1.2.3")
+    assert as_client is None
 
 
 async def test_nothing_is_external_before_the_cluster_is_known(tmp_path: Path, clock: _Clock, api: ApiServer) -> None:

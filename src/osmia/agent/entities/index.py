@@ -173,10 +173,12 @@ class Entities:
         found = self._cluster.by_address(ip, address.port, at_ns=at_ns)
         if found is not None:
             return found
-        if self._access is not None and self._is_undecided(ip):
+        now_ns = self._now_ns()
+        name = self._names.name_of(ip, cgroup_id, now_ns=now_ns) if cgroup_id else ""
+        # What has a name outside will not turn out to be a pod.
+        if self._access is not None and not (name and self._is_settled(now_ns)) and self._is_undecided(ip):
             self._counters["undecided"] += 1
             return None
-        name = self._names.name_of(ip, cgroup_id, now_ns=self._now_ns()) if cgroup_id else ""
         return Entity(EntityKind.EXTERNAL, name or ip, ip=ip)
 
     def on_dns(self, payload: bytes, pid: int, cgroup_id: int, now_ns: int) -> None:
