@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from osmia.lab.runtime import cgroup
 from tests.cases.receiver import Edge, Receiver, receiver
 from tests.cases.world import CGROUPS, JOIN, PROGRAMS, Actor, actor, agent
 
@@ -19,14 +20,15 @@ _ROOT = f"osmia-case-{os.getpid()}"
 _CONTAINER = secrets.token_hex(32)
 
 
-@contextmanager
-def _cgroup(path: str) -> Iterator[Path]:
+@asynccontextmanager
+async def _cgroup(path: str) -> AsyncIterator[Path]:
     """A control group below one of our own; the directories go with the block."""
     directory = CGROUPS / _ROOT / path
     directory.mkdir(parents=True)
     try:
         yield directory
     finally:
+        await cgroup.kill_tree(directory)
         while directory != CGROUPS:
             try:
                 directory.rmdir()
@@ -43,14 +45,14 @@ async def got(able: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
         yield made
 
 
-async def _in(stack: AsyncExitStack, cgroup: str, *argv: str) -> Actor:
+async def _in(stack: AsyncExitStack, path: str, *argv: str) -> Actor:
     """Run a program in a control group."""
-    directory = stack.enter_context(_cgroup(cgroup))
+    directory = await stack.enter_async_context(_cgroup(path))
     return await stack.enter_async_context(actor(["sh", "-ec", JOIN, str(directory), sys.executable, "-S", *argv]))
 
 
 @pytest.mark.parametrize(
-    ("cgroup", "name"),
+    ("path", "name"),
     [
         ("system.slice/case-shop.service", "Unit//case-shop"),
         ("system.slice/system-case.slice/case@blue.service", "Unit//case@blue"),
@@ -61,11 +63,11 @@ async def _in(stack: AsyncExitStack, cgroup: str, *argv: str) -> Actor:
     ],
     ids=["unit", "template unit", "docker, cgroupfs", "docker, systemd", "podman", "process"],
 )
-async def test_server_and_client_are_named(got: Receiver, unused_port: int, cgroup: str, name: str) -> None:
+async def test_server_and_client_are_named(got: Receiver, unused_port: int, path: str, name: str) -> None:
     """A systemd unit, a container of any runtime, else the program's own name; the client likewise."""
     async with AsyncExitStack() as stack:
         port = str(unused_port)
-        await _in(stack, cgroup, str(PROGRAMS / "server.py"), "prefork", "127.0.0.1", port)
+        await _in(stack, path, str(PROGRAMS / "server.py"), "prefork", "127.0.0.1", port)
         user = await _in(stack, f"system.slice/case-client-{port}.service", str(PROGRAMS / "client.py"))
         await user.ask(f"fetch 127.0.0.1 {port} 10")
         await got.settle()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import PIPE
@@ -67,7 +68,7 @@ class Actor:
 
 @asynccontextmanager
 async def actor(argv: list[str], *, is_silent: bool = False) -> AsyncIterator[Actor]:
-    """A program that says a first line when it is up; killed in the end."""
+    """A program that says a first line when it is up; killed in the end, with all that it started."""
     process = await anyio.open_process(argv, stdin=PIPE, stdout=PIPE, stderr=None, start_new_session=True)
     made = Actor(process, BufferedByteReceiveStream(cast("anyio.abc.ByteReceiveStream", process.stdout)))
     try:
@@ -76,8 +77,8 @@ async def actor(argv: list[str], *, is_silent: bool = False) -> AsyncIterator[Ac
         yield made
     finally:
         with anyio.CancelScope(shield=True):
-            if process.returncode is None:
-                process.kill()
+            with suppress(ProcessLookupError):  # its workers too
+                os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
             await process.aclose()
 
