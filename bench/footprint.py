@@ -31,6 +31,7 @@ from osmia.agent.kernel.attachment import Attachment
 from osmia.agent.kernel.capture import CaptureOptions, Control, EdgeTotals
 from osmia.agent.post import Answer
 from osmia.model import wire
+from osmia.telemetry import configure_logging
 
 PODS, EDGES = 500, 5_000
 _TEMPLATES = 6
@@ -201,6 +202,7 @@ def main() -> None:
     if given.url == "serve":
         anyio.run(_serve)
     else:
+        configure_logging(level="error")
         anyio.run(_feed, given.url, given.reports)
 
 
