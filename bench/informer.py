@@ -135,7 +135,7 @@ async def _ours(url: str) -> None:
     cluster = Cluster(now_ns=time.time_ns)
     async with KubernetesClient(Access(url)) as client:
         before_mib, before_s = _rss_mib(), time.process_time()
-        informer = Informer(client, Source("/api/v1/pods", Pod), cluster.pod_changed)
+        informer = Informer(client, Source("/api/v1/pods", "Pod", Pod), cluster.pod_changed)
         async with anyio.create_task_group() as group:
             group.start_soon(informer.run)
             await informer.wait_synced()

@@ -201,11 +201,12 @@ class World:
         }
         container = {"name": "main", "image": "osmia/host", "command": command}
         template = pod_template(containers=(), extra=(container,), restartPolicy="Never", **spec)
-        metadata = {"name": f"{name}-x7k2p", "namespace": namespace, "ownerReferences": [owner]}
+        pod_name = f"{name}-x7k2p"
+        metadata = {"name": pod_name, "namespace": namespace, "ownerReferences": [owner]}
         self.lab.api.create("pods", {"metadata": metadata, "spec": template})
         with anyio.fail_after(_WAIT_S):
             while True:
-                pod: Object = self.lab.api.get("pods", namespace, metadata["name"])
+                pod: Object = self.lab.api.get("pods", namespace, pod_name)
                 if (phase := pod.get("status", {}).get("phase")) in {"Succeeded", "Failed"}:
                     assert phase == "Succeeded", await self.lab.read_log(pod)
                     return pod

@@ -47,8 +47,10 @@ async def test_cost_is_shown_per_second(store: Store, cluster_name: str, now_s: 
 
     agent = (await details(store, cluster_name, rows, now_s=now_s)).agent
 
-    assert (agent.cpu_cores, agent.bpf_cores) == (pytest.approx(0.05), pytest.approx(0.05))
-    assert (agent.seen_rate, agent.event_rate) == (pytest.approx(100), pytest.approx(1))
+    assert agent.cpu_cores == pytest.approx(0.05)
+    assert agent.bpf_cores == pytest.approx(0.05)
+    assert agent.seen_rate == pytest.approx(100)
+    assert agent.event_rate == pytest.approx(1)
 
 
 async def test_losses_are_told_apart_from_sampling(store: Store, cluster_name: str, now_s: int) -> None:
@@ -125,9 +127,10 @@ async def test_features_programs_and_unseen_processes_are_listed(store: Store, c
 
     assert (found.agent.missing, found.agent.unseen) == (["tcp"], {"fio": 2})
     assert [(one.name, one.state, one.reason) for one in found.features][1] == ("tcp", "off", "BTF is missing")
-    assert [(one.name, one.cores) for one in found.programs] == [
-        ("on_receive", pytest.approx(0.03)),
-        ("on_send", pytest.approx(0.01)),
+    assert [one.name for one in found.programs] == ["on_receive", "on_send"]
+    assert [one.cores for one in found.programs] == [
+        pytest.approx(0.03),
+        pytest.approx(0.01),
     ]
 
 

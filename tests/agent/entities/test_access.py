@@ -197,7 +197,12 @@ async def test_token_file_is_read_again(api: ApiServer, tmp_path: Path) -> None:
     async with serve(api, tokens=["first", "second"]) as server:
         access = _found(_config(tmp_path / "config", cluster={"server": server.url}, user={"tokenFile": "token"}))
         read: list[str] = []
-        noting = Access(access.url, token=lambda: read.append(token.read_text()) or read[-1])
+
+        def reading() -> str:
+            read.append(token.read_text())
+            return read[-1]
+
+        noting = Access(access.url, token=reading)
         async with KubernetesClient(noting, now=lambda: clock[0]) as client:
             await client.get("/api/v1/namespaces", {})
             token.write_text("second")

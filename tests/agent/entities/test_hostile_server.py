@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 from aiohttp import web
 
-from osmia.agent.entities import client as client_module
 from osmia.agent.entities.client import Access, KubernetesClient
 from osmia.agent.entities.cluster import Cluster
 from osmia.agent.entities.informer import Informer, InformerTiming, Source
@@ -165,7 +165,7 @@ async def test_values_that_cannot_be_do_not_end_anything() -> None:
     (exported,) = cluster.snapshot()
     assert (exported.created_ns, informer.problem) == (0, "")
     assert [unix_ns(one) for one in ("0001-01-01T00:00:00Z", "9" * 40, "", None)] == [0, 0, 0, 0]
-    replicas = client_module.msgspec.convert(
+    replicas = msgspec.convert(
         {"metadata": {"name": "a"}, "spec": {"replicas": 10**12}, "status": {"readyReplicas": -5}}, Workload
     )
     assert (replicas.desired, replicas.ready) == (2**31 - 1, 0)
@@ -266,6 +266,6 @@ async def test_retry_after_that_is_no_number_is_ignored() -> None:
 
 def test_node_without_anything_is_a_node() -> None:
     """Every field that the agent reads may be missing."""
-    node = client_module.msgspec.convert({"metadata": {"name": "a"}}, Node)
+    node = msgspec.convert({"metadata": {"name": "a"}}, Node)
 
     assert (node.ips, node.is_ready) == ((), False)

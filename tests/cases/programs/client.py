@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+from collections.abc import Callable
 
 _REQUEST = b"GET /ok HTTP/1.1\r\nHost: case\r\n\r\n"
 _ENOUGH = 65_536
@@ -90,7 +91,7 @@ def resolve(name: str) -> str:
     return " ".join(sorted({str(one[4][0]) for one in socket.getaddrinfo(name, 80, type=socket.SOCK_STREAM)}))
 
 
-def _answer(receive) -> None:  # noqa: ANN001 - recv, or something like it
+def _answer(receive: Callable[[int], bytes]) -> None:
     data = b""
     while not data.endswith(b"ok\n"):
         part = receive(_ENOUGH)
@@ -99,7 +100,7 @@ def _answer(receive) -> None:  # noqa: ANN001 - recv, or something like it
         data += part
 
 
-VERBS = {
+VERBS: dict[str, Callable[..., str]] = {
     "open": connect,
     "get": get,
     "send": send,
