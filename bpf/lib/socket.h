@@ -125,16 +125,21 @@ static __always_inline void read_unix_path(struct osmia_event *event, struct soc
 }
 
 /* Bytes that the application has handed to TCP so far, modulo 2^32; exact for every system call
- * family. */
+ * family. Its FIN takes a position too. */
 static __always_inline __u32 bytes_written(struct sock *sk)
 {
-	return READ(sk, tcp_sock, write_seq);
+	return READ(sk, tcp_sock, write_seq) - !!(READ(sk, sock, sk_shutdown) & SEND_SHUTDOWN);
 }
 
-/* Bytes that the application has taken from TCP so far, modulo 2^32. */
+/* Bytes that the application has taken from TCP so far, modulo 2^32. The other end's FIN takes a
+ * position too, in the very read that finds it behind the last bytes. */
 static __always_inline __u32 bytes_read(struct sock *sk)
 {
-	return READ(sk, tcp_sock, copied_seq);
+	__u32 end = READ(sk, tcp_sock, copied_seq);
+
+	if (READ(sk, sock, sk_shutdown) & RCV_SHUTDOWN)
+		end -= READ(sk, tcp_sock, rcv_nxt) == end;
+	return end;
 }
 
 /* Jiffies since TCP last sent (a server) or received (a client) data on this socket. */

@@ -754,21 +754,6 @@ static __always_inline void abandon(struct connection *connection, struct sock *
 	report(connection);
 }
 
-/* A FIN takes one position of its stream: ours once sent, theirs once read. */
-static __always_inline __u32 written_by_application(struct sock *sk)
-{
-	return bytes_written(sk) - !!(BPF_CORE_READ(sk, sk_shutdown) & SEND_SHUTDOWN);
-}
-
-static __always_inline __u32 read_by_application(struct sock *sk)
-{
-	__u32 end = bytes_read(sk);
-
-	if (BPF_CORE_READ(sk, sk_shutdown) & RCV_SHUTDOWN)
-		end -= BPF_CORE_READ((struct tcp_sock *)sk, rcv_nxt) == end;
-	return end;
-}
-
 /*
  * The kernel frees the socket: forget the connection, since its address will be used again.
  * Runs in any context, so nothing here may look at the current task. Kernels: 4.16. Cost: one map
@@ -779,18 +764,14 @@ int BPF_PROG(on_destroy, struct sock *sk)
 {
 	__u64 key = (__u64)sk;
 	struct connection *connection = bpf_map_lookup_elem(&connections, &key);
-	bool is_client;
 
 	if (!connection)
 		return 0;
-	is_client = connection->event.role == OSMIA_CLIENT;
 	if (connection->phase == PHASE_REQUESTED)
 		abandon(connection, sk);
 	else if (connection->phase == PHASE_RESPONDING)
-		settle(connection, sk,
-		       is_client ? written_by_application(sk) : read_by_application(sk),
-		       is_client ? read_by_application(sk) : written_by_application(sk),
-		       OSMIA_FLAG_FINAL);
+		settle(connection, sk, request_position_now(connection, sk),
+		       response_position_now(connection, sk), OSMIA_FLAG_FINAL);
 	forget(connection);
 	return 0;
 }

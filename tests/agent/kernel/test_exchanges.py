@@ -322,6 +322,20 @@ def test_a_server_that_dies_mid_body(wire: Wire) -> None:
     assert set(of_kind(rows, EventKind.REMAINDER)["response_bytes"].tolist()) == {len(head) + 300}
 
 
+def test_the_end_of_a_connection_is_no_byte(wire: Wire) -> None:
+    """A body that ends with its connection: the FIN that is read with the last bytes is not one of them."""
+    wire.ask(GET % b"close")
+    answer = b"HTTP/1.0 200 OK\r\n\r\n" + b"x" * 100
+    wire.server.sendall(answer)
+    wire.server.shutdown(socket.SHUT_WR)
+    assert wire.client.recv(4096) == answer  # and the FIN behind it
+    wire.close()
+    rows = wire.until(lambda e: len(of_kind(e, EventKind.REQUEST)) == 2)
+
+    assert rows["response_bytes"].max() == len(answer)
+    assert rows["request_bytes"].max() == len(GET % b"close")
+
+
 def test_every_family_of_system_calls(wire: Wire) -> None:
     """writev, readv, sendmsg, recvmsg, sendmmsg, recvmmsg, sendfile and splice: same request, same bytes."""
     request, both = GET % b"family", len(GET % b"family")
