@@ -54,7 +54,7 @@ enum osmia_flag {
 	OSMIA_FLAG_SENT = 8, /* chunk: these bytes left the watched process, else they arrived */
 	OSMIA_FLAG_CUT = 16, /* chunk: the system call moved more bytes than were copied */
 	OSMIA_FLAG_FINAL = 32,
-	OSMIA_FLAG_NOTABLE = 64, /* an error, or slow */
+	OSMIA_FLAG_NOTABLE = 64, /* an error, slow, or what later requests need to be understood */
 };
 
 struct osmia_event {

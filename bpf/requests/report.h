@@ -133,6 +133,15 @@ static __always_inline bool is_left_out(struct osmia_event *event)
 	return false;
 }
 
+/* A statement that is prepared under a name: later requests mean nothing to who missed it. */
+static __always_inline bool prepares(const struct connection *connection)
+{
+	const struct osmia_event *event = &connection->event;
+
+	return event->protocol == OSMIA_POSTGRES &&
+	       (!connection->executions || (event->request[0] == 'P' && event->request[5]));
+}
+
 /* Send the request that `connection` has matched, or count it. */
 static __always_inline void report(struct connection *connection)
 {
@@ -142,7 +151,8 @@ static __always_inline void report(struct connection *connection)
 	__u64 size = event->request_length;
 
 	event->kind = OSMIA_EVENT_REQUEST;
-	if (event->flags & OSMIA_FLAG_ERROR || (asked && latency_ns >= asked->slow_ns))
+	if (event->flags & OSMIA_FLAG_ERROR || (asked && latency_ns >= asked->slow_ns) ||
+	    prepares(connection))
 		event->flags |= OSMIA_FLAG_NOTABLE;
 	COUNT(seen);
 	connection->is_unsent = 1;

@@ -497,6 +497,21 @@ def test_a_postgres_pipeline_is_followed_and_turns_are_not() -> None:
     assert text.count(b"SELECT 1\x00") == 3
 
 
+def test_sampling_keeps_what_prepares_a_statement() -> None:
+    """Under sampling the Parse of a named statement is an event nevertheless: its name means nothing without it."""
+    sampled = Control(sample_every=1000)
+    with postgres_server() as port, Capture(CaptureOptions(ring_bytes=1 << 25), sampled) as capture:
+        connect = f"host=127.0.0.1 port={port} user=postgres dbname=postgres"
+        with psycopg.connect(connect, autocommit=True) as connection:
+            for number in range(50):
+                connection.pgconn.exec_(b"SELECT %d" % number)
+            connection.pgconn.prepare(b"kept", b"SELECT 'kept'")
+            connection.pgconn.exec_prepared(b"kept", [])
+        rows = gather(capture, port, [], lambda e: sum(b"SELECT 'kept'" in snippet(row) for row in e) == 2)
+
+    assert len(of_kind(rows, EventKind.REQUEST)) < 10
+
+
 def test_ignored_process_is_not_seen() -> None:
     """The agent does not watch itself."""
     with Capture(CaptureOptions(ignored_pid=os.getpid())) as capture, wired(capture) as wire:
