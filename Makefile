@@ -32,7 +32,7 @@ C_SOURCES := $(filter-out bpf/vmlinux.h,$(filter %.c %.h,$(BPF_SOURCES))) \
 	$(filter-out %/_bpf.c,$(NATIVE_SOURCES))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup clickhouse helm demo test test-python test-ui test-kernels check check-python check-c check-ui check-docs bench docs lock clean
+.PHONY: help setup clickhouse helm demo test test-machine test-rest test-ui test-kernels check check-python check-c check-ui check-docs bench docs lock clean
 
 help: ## list these tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,11 +42,22 @@ setup: $(STAMPS)/package $(STAMPS)/ui ## make .venv with everything built: packa
 demo: setup ## a small Kubernetes with sample apps on this machine, watched live in the browser (root)
 	@$(BIN)/osmia demo $(ARGS)
 
-test: setup clickhouse helm ## all tests that this machine can run, Python then UI (ARGS= goes to pytest)
-	@$(MAKE) --no-print-directory --keep-going test-python test-ui
+# Tests that capture, build namespaces or start whole agents share the machine and go one after another; the others run
+# beside them. With ARGS there is one run, of what they name.
+MACHINE_TESTS := $(addprefix tests/,agent canary cases demo deploy lab truth)
 
-test-python:
+test: setup clickhouse helm ## all tests that this machine can run, Python and UI (ARGS= goes to one pytest)
+ifneq ($(strip $(ARGS)),)
 	$(BIN)/pytest $(ARGS)
+else
+	@$(MAKE) --no-print-directory --keep-going -j2 test-machine test-rest test-ui
+endif
+
+test-machine:
+	$(BIN)/pytest $(MACHINE_TESTS)
+
+test-rest:
+	$(BIN)/pytest $(addprefix --ignore=,$(MACHINE_TESTS)) -p no:cacheprovider
 
 test-ui:
 	cd ui && npm --silent test
