@@ -95,7 +95,7 @@ def run(scale: Scale) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="osmia-truth-") as name, sink() as where, postgres_server() as database:
         home = Path(name)
         ports = [free_port() for _ in range(_SERVERS * _PORTS_EACH)]
-        every_event = ("--max-events-per-s", "1e9", "--ring-kib", str(scale.ring_kib))
+        every_event = ("--max-events-per-s", "1e9", "--flush-s", "0.5", "--ring-kib", str(scale.ring_kib))
         with agent(where, *every_event):
             with _serving(home, ports):
                 _drive(home, scale, ports, database)
