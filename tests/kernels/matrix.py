@@ -130,7 +130,7 @@ mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
 mkdir -p /dev/shm
-mount -t tmpfs tmp /tmp
+mkdir -p /tmp
 mount -t cgroup2 cgroup /sys/fs/cgroup
 ip link set lo up
 for module in /modules/*; do test -e $module && insmod $module; done
