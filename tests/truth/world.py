@@ -25,6 +25,9 @@ __all__ = ["Account", "Outcome", "Scale", "Seen", "compare", "run"]
 
 _SERVERS, _PORTS_EACH, _SQL_CLIENTS = 4, 5, 8
 _SETTLE_S = 30.0
+# An application held up between its clock and its call books a delay that the kernel does not see. So many of an
+# edge's requests may be off: nothing among the thousands of the whole comparison, a few ranks among a test's hundreds.
+_HELD_UP = 8
 _ROLES = ("client", "server")
 
 
@@ -129,8 +132,10 @@ def compare(outcome: Outcome, *, tolerance: float) -> list[str]:
         if seen.errors != errors:
             complaints.append(f"{key}: {seen.errors} errors exported, {errors} in the book")
         for share in (0.5, 0.95) if key in outcome.timed else ():
-            ours, theirs = seen.quantile(share), book.quantile(share)
-            if abs(ours - theirs) > tolerance * theirs:
+            ours, slack = seen.quantile(share), _HELD_UP / total
+            least, most = book.quantile(share - slack), book.quantile(min(share + slack, 1.0))
+            if not least * (1 - tolerance) <= ours <= most * (1 + tolerance):
+                theirs = book.quantile(share)
                 complaints.append(f"{key}: p{share:.0%} {ours / 1e6:.3f} ms exported, {theirs / 1e6:.3f} in the book")
     return complaints
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from osmia.agent.events import RoleCode
-from osmia.agent.tcp_state import Measure, SocketFlag, TcpState
+from osmia.agent.tcp_state import TCP_SUMS, Measure, SocketFlag, TcpState
 from osmia.model.connection import ConnectionKey, ConnectionWindow, ListenerWindow
 from osmia.model.entity import Entity, EntityKind
 from osmia.model.request import Address, Role
@@ -37,24 +37,7 @@ _IDLE_EDGE_NS = 120_000_000_000
 _WINDOW_NS = WINDOW_S * 1_000_000_000
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
-_SUMS = (
-    "opened",
-    "closed",
-    "refused",
-    "timed_out",
-    "unreachable",
-    "failed_otherwise",
-    "cancelled",
-    "connect_ns",
-    "rtt_ns",
-    "sent_bytes",
-    "received_bytes",
-    "segments",
-    "retransmits",
-    "resets_sent",
-    "resets_received",
-)
-_HAPPENINGS = slice(0, _SUMS.index("connect_ns"))
+_HAPPENINGS = slice(0, TCP_SUMS.index("connect_ns"))
 _PAYLOAD = ("sent_bytes", "received_bytes")
 _LIVE = ("sent_bytes", "received_bytes", "segments", "retransmits", "resets_sent", "resets_received")
 
@@ -97,7 +80,7 @@ class _Pending:
 
     begun_ns: int
     first_ns: int
-    sums: list[int] = field(default_factory=lambda: [0] * len(_SUMS))
+    sums: list[int] = field(default_factory=lambda: [0] * len(TCP_SUMS))
     active: int = 0
     active_ms: int = 0
     last_ns: int = 0
@@ -109,7 +92,7 @@ class _Edge:
     """One edge of the kernel: totals taken so far, the far end after translation, and what waits to be reported."""
 
     facts: _Facts
-    taken: list[int] = field(default_factory=lambda: [0] * len(_SUMS))
+    taken: list[int] = field(default_factory=lambda: [0] * len(TCP_SUMS))
     far: Address | None = None
     names: _Names | None = None
     pending: _Pending | None = None
@@ -360,14 +343,14 @@ def _is_due(pending: _Pending, now_ns: int) -> bool:
 
 def _is_probe(pending: _Pending, key: ConnectionKey) -> bool:
     """A node asks its pods whether they listen (kubelet), and says nothing: not a call, nor a failed one."""
-    is_silent = not pending.active and not any(pending.sums[_SUMS.index(name)] for name in _PAYLOAD)
+    is_silent = not pending.active and not any(pending.sums[TCP_SUMS.index(name)] for name in _PAYLOAD)
     return is_silent and key.source.kind in _HOST_OWN and _is_kubernetes(key.destination)
 
 
 def _looks(state: TcpState, wall_offset_ns: int, now_ns: int) -> Iterator[tuple[int, _Look]]:
     """Every edge of a reading: ended connections and open ones together."""
     live = _live_by_edge(state.sockets)
-    columns = [state.edges[name].tolist() for name in _SUMS]
+    columns = [state.edges[name].tolist() for name in TCP_SUMS]
     for index, number in enumerate(state.edge_keys.tolist()):
         row = state.edges[index]
         open_ones = live.pop(number, None)
@@ -384,7 +367,7 @@ def _looks(state: TcpState, wall_offset_ns: int, now_ns: int) -> Iterator[tuple[
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    """The open connections of one edge: how many, their sums as `_SUMS` has them, and one of them."""
+    """The open connections of one edge: how many, their sums as `TCP_SUMS` has them, and one of them."""
 
     count: int
     sums: list[int]
@@ -396,11 +379,11 @@ def _live_by_edge(sockets: NDArray[np.void]) -> dict[int, _Open]:
     is_owned, is_ended = flags & SocketFlag.OWNED != 0, flags & SocketFlag.ENDED != 0
     rows = sockets[is_owned & ~is_ended & (sockets["established_ns"] != 0)]
     numbers, one_of, inverse = np.unique(rows["edge"], return_index=True, return_inverse=True)
-    sums = np.zeros((len(numbers), len(_SUMS)), dtype=np.int64)
+    sums = np.zeros((len(numbers), len(TCP_SUMS)), dtype=np.int64)
     is_new = (rows["flags"] & SocketFlag.JOINED == 0).astype(np.int64)
-    np.add.at(sums[:, _SUMS.index("opened")], inverse, is_new)
+    np.add.at(sums[:, TCP_SUMS.index("opened")], inverse, is_new)
     for name in _LIVE:
-        np.add.at(sums[:, _SUMS.index(name)], inverse, rows[name].astype(np.int64))
+        np.add.at(sums[:, TCP_SUMS.index(name)], inverse, rows[name].astype(np.int64))
     counts = np.bincount(inverse, minlength=len(numbers)).tolist()
     return {
         number: _Open(counts[index], sums[index].tolist(), rows[one_of[index]])
@@ -431,7 +414,7 @@ def _command(row: typing.Any) -> str:  # noqa: ANN401 - a row of a structured ar
 
 
 def _window_of(pending: _Pending, key: ConnectionKey) -> ConnectionWindow:
-    sums = dict(zip(_SUMS, pending.sums, strict=True))
+    sums = dict(zip(TCP_SUMS, pending.sums, strict=True))
     sent, received = sums.pop("sent_bytes"), sums.pop("received_bytes")
     resets_sent, resets_received = sums.pop("resets_sent"), sums.pop("resets_received")
     connect_ns, rtt_ns = sums.pop("connect_ns"), sums.pop("rtt_ns")

@@ -18,6 +18,7 @@ __all__ = [
     "TCP_KEY",
     "TCP_LEDGER_FIELDS",
     "TCP_SOCKET",
+    "TCP_SUMS",
     "Measure",
     "SocketFlag",
     "TcpState",
@@ -51,7 +52,7 @@ TCP_KEY = np.dtype(
         ("command", "V16"),
     ]
 )
-_EDGE_SUMS = (
+TCP_SUMS = (
     "opened",
     "closed",
     "refused",
@@ -67,13 +68,13 @@ _EDGE_SUMS = (
     "retransmits",
     "resets_sent",
     "resets_received",
-    "first_ns",
-    "last_ns",
 )
+"""What adds up over an edge's time."""
+
 TCP_EDGE = np.dtype(
     [
         ("key", TCP_KEY),
-        *((name, "<u8") for name in _EDGE_SUMS),
+        *((name, "<u8") for name in (*TCP_SUMS, "first_ns", "last_ns")),
         ("pid", "<u4"),
         ("local_port", "<u2"),
         ("remote_port", "<u2"),

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -296,41 +295,6 @@ int osmia_capture_sweep(struct osmia_capture *capture, uint32_t *jiffies)
 	error = bpf_prog_test_run_opts(bpf_program__fd(sweep), &run);
 	*jiffies = run.retval;
 	return error;
-}
-
-int osmia_capture_run_time(struct osmia_capture *capture, struct osmia_run_time *times,
-			   uint32_t max_times)
-{
-	struct bpf_program *program;
-	uint32_t count = 0;
-
-	bpf_object__for_each_program(program, capture->object)
-	{
-		struct bpf_prog_info info = {};
-		uint32_t size = sizeof(info);
-
-		if (bpf_program__fd(program) < 0 || count == max_times)
-			continue;
-		if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size))
-			return -errno;
-		snprintf(times[count].name, sizeof(times[count].name), "%s",
-			 bpf_program__name(program));
-		times[count].run_ns = info.run_time_ns;
-		times[count++].runs = info.run_cnt;
-	}
-	return count;
-}
-
-int osmia_statistics_on(void)
-{
-	int descriptor = bpf_enable_stats(BPF_STATS_RUN_TIME);
-
-	return descriptor < 0 ? -errno : descriptor;
-}
-
-void osmia_statistics_off(int descriptor)
-{
-	close(descriptor);
 }
 
 int osmia_probe_map_type(int type)

@@ -54,22 +54,6 @@ int osmia_capture_control(struct osmia_capture *capture, const struct osmia_aske
  * negative errno: -ENOTSUP where the kernel cannot (before 5.13). */
 int osmia_capture_sweep(struct osmia_capture *capture, uint32_t *jiffies);
 
-struct osmia_run_time {
-	char name[64];
-	uint64_t run_ns;
-	uint64_t runs;
-};
-
-/* What each loaded program has used while statistics were on. Returns how many programs there are,
- * or a negative errno. */
-int osmia_capture_run_time(struct osmia_capture *capture, struct osmia_run_time *times,
-			   uint32_t max_times);
-
-/* Have the kernel measure all BPF programs (about 40 ns a run) until the descriptor returned is
- * closed with osmia_statistics_off; a negative errno if it may not. */
-int osmia_statistics_on(void);
-void osmia_statistics_off(int descriptor);
-
 /* 1 if the kernel gives maps of this type, 0 if not, negative errno if that cannot be told. */
 int osmia_probe_map_type(int type);
 

@@ -22,7 +22,7 @@ from osmia.model.errors import CaptureUnavailableError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Capture", "CaptureOptions", "Control", "EdgeTotals", "RunTime", "binding", "object_path"]
+__all__ = ["Capture", "CaptureOptions", "Control", "EdgeTotals", "binding", "object_path"]
 
 _MACHINES = {"x86_64": "x86", "aarch64": "arm64"}
 _DRAIN_EVENTS = 4096
@@ -34,7 +34,6 @@ _VARIANTS = ("requests_typed", "requests")
 _JIFFIES_PER_S = (100, 250, 300, 1000)
 _JIFFY_NS = 4_000_000
 _JIFFIES_SURE = 200
-_PROGRAMS_MAX = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +74,6 @@ class EdgeTotals:
 
     keys: NDArray[np.uint64]
     values: NDArray[np.void]
-
-
-@dataclass(frozen=True, slots=True)
-class RunTime:
-    """What one program used while statistics were on."""
-
-    program: str
-    run_ns: int
-    runs: int
 
 
 def binding() -> ModuleType:
@@ -132,7 +122,6 @@ class Capture:
         self._control = control or Control()
         self._jiffy_ns = _JIFFY_NS
         self._first_jiffies: tuple[int, int] | None = None
-        self._statistics = -1
         module = binding()
         self._lib: Any = module.lib
         self._ffi: Any = module.ffi
@@ -174,7 +163,6 @@ class Capture:
 
     def close(self) -> None:
         """Detach and free; safe to call twice."""
-        self.measure(on=False)
         if self._handle:
             self._lib.osmia_capture_close(self._handle)
             self._handle = None
@@ -223,24 +211,6 @@ class Capture:
         pids, reasons = np.zeros(1024, dtype=np.uint32), np.zeros(1024, dtype=np.uint32)
         count = self._read(b"unseen", pids, reasons)
         return {pid: Unseen(why) for pid, why in zip(pids[:count].tolist(), reasons[:count].tolist(), strict=True)}
-
-    def measure(self, *, on: bool) -> bool:
-        """Switch the kernel's measuring of BPF programs (about 40 ns a run); False if it may not be."""
-        if not on and self._statistics >= 0:
-            self._lib.osmia_statistics_off(self._statistics)
-            self._statistics = -1
-        if on and self._statistics < 0:
-            self._statistics = self._lib.osmia_statistics_on()
-        return self._statistics >= 0
-
-    def run_time(self) -> list[RunTime]:
-        """What each program has used in all while measuring was on."""
-        times = self._ffi.new(f"struct osmia_run_time[{_PROGRAMS_MAX}]")
-        count = self._lib.osmia_capture_run_time(self._handle, times, _PROGRAMS_MAX)
-        return [
-            RunTime(self._ffi.string(one.name).decode(), int(one.run_ns), int(one.runs))
-            for one in times[0 : _checked(count, "read the run times")]
-        ]
 
     def drain(self) -> NDArray[np.void]:
         """Events that wait in the ring, oldest first, at most 4,096: shape (n,) of EVENT.
