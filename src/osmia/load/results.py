@@ -7,16 +7,17 @@ run and all that a report may say: every figure of every output is derived here,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from osmia.load.plan import JsonValue, Plan, Step
+from osmia.load.tally import Failure, Phase
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["AssertionFailures", "Reading", "Results", "Second", "StepResults", "Verdict", "WorkerHealth"]
+__all__ = ["AssertionFailures", "Exchange", "Reading", "Results", "Second", "StepResults", "Verdict", "WorkerHealth"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,34 @@ class WorkerHealth:
     failure: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One request of a debug run, whole: what went out, what came back, and what the scenario made of it.
+
+    A redirect that was followed is an exchange of its own, of the same step. `status` 0: no answer, see `failure`;
+    `detail` is what else is known about it (the variable that was not set). `response_body` is decompressed.
+    `environment` and `data` are what the step could use, `failed_captures` says why each of them failed.
+    """
+
+    step: Step
+    method: str
+    url: str
+    request_headers: tuple[tuple[str, str], ...] = ()
+    request_body: bytes = b""
+    http_version: str = "HTTP/1.1"
+    status: int = 0
+    response_headers: tuple[tuple[str, str], ...] = ()
+    response_body: bytes = b""
+    service_ns: int = 0
+    phases_ns: Mapping[Phase, int] = field(default_factory=dict)
+    failure: Failure | None = None
+    detail: str = ""
+    environment: Mapping[str, JsonValue] = field(default_factory=dict)
+    data: Mapping[str, JsonValue] = field(default_factory=dict)
+    failed_captures: Mapping[str, str] = field(default_factory=dict)
+    failed_assertions: tuple[AssertionFailures, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Results:
     """A finished run. `limits` says in words where the generator, not the target, was the limit; empty is good."""
@@ -107,3 +136,5 @@ class Results:
     limits: tuple[str, ...] = ()
     is_interrupted: bool = False
     is_aborted: bool = False
+    exchanges: tuple[Exchange, ...] = ()
+    """Every request of a debug run (`Plan.is_debug`), in order."""
