@@ -1,0 +1,1 @@
+"""The transport in C: Cython, epoll, OpenSSL, nghttp2."""
