@@ -15,6 +15,7 @@ ARGS ?=
 APT := clang:/usr/bin/clang llvm:/usr/bin/llvm-strip clang-format:/usr/bin/clang-format \
 	bpftool:/usr/sbin/bpftool libbpf-dev:/usr/include/bpf/libbpf.h libelf-dev:/usr/include/libelf.h zlib1g-dev:/usr/include/zlib.h \
 	gcc:/usr/bin/gcc libc6-dev:/usr/include/stdio.h \
+	libssl-dev:/usr/include/openssl/ssl.h libnghttp2-dev:/usr/include/nghttp2/nghttp2.h nghttp2-client:/usr/bin/h2load \
 	iproute2:/usr/sbin/ip nftables:/usr/sbin/nft conntrack:/usr/sbin/conntrack \
 	postgresql:/usr/lib/postgresql pgbouncer:/usr/sbin/pgbouncer nginx-light:/usr/sbin/nginx \
 	wrk:/usr/bin/wrk apache2-utils:/usr/bin/ab curl:/usr/bin/curl kubernetes-client:/usr/bin/kubectl chromium:/usr/bin/chromium \
@@ -27,6 +28,7 @@ MISSING := $(foreach pair,$(APT),$(if $(wildcard $(lastword $(subst :, ,$(pair))
 
 BPF_SOURCES := $(shell find bpf -type f 2>/dev/null)
 NATIVE_SOURCES := $(wildcard src/osmia/agent/kernel/*.[ch])
+CORE_SOURCES := $(wildcard src/osmia/load/client/core/*.p[yx][xd])
 UI_SOURCES := $(shell find ui -path ui/node_modules -prune -o -type f -print 2>/dev/null)
 C_SOURCES := $(filter-out bpf/vmlinux.h,$(filter %.c %.h,$(BPF_SOURCES))) \
 	$(filter-out %/_bpf.c,$(NATIVE_SOURCES))
@@ -99,7 +101,7 @@ lock: $(STAMPS)/venv ## resolve pyproject.toml anew into requirements.lock
 clean: ## remove everything built, the virtual environment too
 	rm -rf $(VENV) build dist site .output .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	rm -rf ui/node_modules ui/dist src/osmia/web bench/results.json
-	rm -f src/osmia/agent/kernel/*.so src/osmia/agent/kernel/*.bpf.o src/osmia/agent/kernel/_bpf.c
+	rm -f src/osmia/load/client/core/*.so src/osmia/agent/kernel/*.so src/osmia/agent/kernel/*.bpf.o src/osmia/agent/kernel/_bpf.c
 	find src tests bench -name __pycache__ -prune -exec rm -rf {} +
 
 # ---- what setup is made of ------------------------------------------------------------------------------------------
@@ -144,8 +146,8 @@ helm: | $(STAMPS)/venv
 		PYTHON=$(BIN)/python .ci/helm $(VENV)/helm >/dev/null; } || \
 		echo "osmia: no helm for the tests; those that need it are skipped" >&2
 
-# The editable install runs hatch_build.py, which compiles the BPF objects and the binding.
-$(STAMPS)/package: pyproject.toml hatch_build.py $(BPF_SOURCES) $(NATIVE_SOURCES) $(STAMPS)/requirements $(STAMPS)/ui
+# The editable install runs hatch_build.py, which compiles the BPF objects, the binding and the core.
+$(STAMPS)/package: pyproject.toml hatch_build.py $(BPF_SOURCES) $(NATIVE_SOURCES) $(CORE_SOURCES) $(STAMPS)/requirements $(STAMPS)/ui
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	touch $@
 

@@ -1,7 +1,8 @@
-"""Build hook: compiles the BPF objects, the libbpf binding and the web UI into the package.
+"""Build hook: compiles the BPF objects, the libbpf binding, the load engine's core and the web UI into the package.
 
     bpf/*/*.bpf.c                    -> src/osmia/agent/kernel/<name>.<arch>.bpf.o   (clang, stripped of DWARF)
     agent/kernel/*.[ch]              -> src/osmia/agent/kernel/_bpf.abi3.so          (cffi, links libbpf)
+    load/client/core/*.pyx           -> src/osmia/load/client/core/<name>.<python>.so (Cython, links OpenSSL, nghttp2)
     ui/                              -> src/osmia/web/                               (npm; skipped where already built)
 
 Each part can be left out by its absence on a machine that cannot build it: the wheel then works without that part
@@ -15,7 +16,9 @@ import platform
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 ROOT = Path(__file__).parent
 KERNEL = ROOT / "src/osmia/agent/kernel"
+CORE = ROOT / "src/osmia/load/client/core"
 MACHINES = {"x86_64": "x86", "aarch64": "arm64"}
 
 
@@ -30,15 +34,15 @@ class BuildHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchling ship
     """Runs before the wheel (or the editable install) is put together."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile what this machine can; the wheel becomes specific to platform and abi3."""
+        """Compile what this machine can; the wheel is then specific to the platform and, with the core, to this Python."""
         del version
         if self.target_name == "sdist":
             return
         strict = os.environ.get("OSMIA_BUILD") == "strict"
-        for part in (compile_bpf, compile_binding, build_ui):
+        for part in (compile_bpf, compile_binding, compile_core, build_ui):
             _attempt(part, strict=strict)
         build_data["pure_python"] = False
-        build_data["tag"] = f"cp311-abi3-{_platform_tag()}"
+        build_data["tag"] = f"{_python_tag()}-{_platform_tag()}"
 
 
 def compile_bpf() -> None:
@@ -79,6 +83,39 @@ def compile_binding() -> None:
     draft.replace(KERNEL / "_bpf.abi3.so")
 
 
+def compile_core() -> None:
+    """The load engine's data plane, one extension per .pyx; only what is older than any of the sources."""
+    build = ROOT / "build/core"
+    build.mkdir(parents=True, exist_ok=True)
+    shared = [*CORE.glob("*.pxd"), ROOT / "bpf/lib/histogram.h", Path(__file__)]
+    newest = max(path.stat().st_mtime for path in shared)
+    sources = [
+        source
+        for source in sorted(CORE.glob("*.pyx"))
+        if not _extension(source).exists() or _extension(source).stat().st_mtime < max(newest, source.stat().st_mtime)
+    ]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(_compile_extension, sources))
+
+
+def _extension(source: Path) -> Path:
+    """Not abi3: the stable ABI has none of the calls that make a script's step cost less than a microsecond."""
+    return source.with_name(source.stem + sysconfig.get_config_var("EXT_SUFFIX"))
+
+
+def _compile_extension(source: Path) -> None:
+    generated = ROOT / "build/core" / f"{source.stem}.c"
+    cython = [sys.executable, "-m", "cython", "-3", "-Werror", "-I", str(ROOT / "src")]
+    subprocess.run([*cython, source, "-o", generated], check=True)
+    draft = _extension(source).with_suffix(".draft")
+    flags = ["-O3", "-g1", "-fPIC", "-shared", "-fno-strict-aliasing", "-Wall", "-Werror"]
+    unused = ["-Wno-unused-function", "-Wno-unused-variable"]
+    includes = [f"-I{sysconfig.get_paths()['include']}", f"-I{ROOT / 'bpf'}"]
+    libraries = ["-lssl", "-lcrypto", "-lnghttp2", "-lpthread"]
+    subprocess.run(["gcc", *flags, *unused, *includes, generated, "-o", draft, *libraries], check=True)
+    draft.replace(_extension(source))  # by renaming, as above
+
+
 def build_ui() -> None:
     """The web pages, unless src/osmia/web is newer than every source of them."""
     target = ROOT / "src/osmia/web/index.html"
@@ -99,6 +136,13 @@ def _attempt(part: Callable[[], None], *, strict: bool) -> None:
         if strict:
             raise
         print(f"osmia build: {part.__name__} left out: {exc}", file=sys.stderr)
+
+
+def _python_tag() -> str:
+    if not any(CORE.glob("*.so")):
+        return "cp311-abi3"
+    version = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    return f"{version}-{version}"
 
 
 def _platform_tag() -> str:
