@@ -100,7 +100,7 @@ class Url:
 
 
 _URL = re.compile(
-    r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://)?(?P<authority>[^/?#\\]*)(?P<rest>(?:[/?].*)?)", re.DOTALL
+    r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://)?(?P<authority>[^/?#]*)(?P<rest>(?:[/?].*)?)", re.DOTALL
 )
 _HOST_PORT = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]*))?", re.ASCII)
 _NAME = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_.-])?", re.ASCII)
@@ -116,7 +116,7 @@ def parse_url(text: str) -> Url:
     """
     parts = _URL.fullmatch(text.strip(" ").partition("#")[0])
     if parts is None or _CONTROL.search(text):
-        raise InputError(f"the URL {text!r} has a line break, control character or backslash in it")
+        raise InputError(f"the URL {text!r} has a line break or control character in it")
     scheme = (parts["scheme"] or "http").lower()
     if scheme not in _DEFAULT_PORTS:
         raise InputError(f"the URL {text!r} is neither http nor https")
