@@ -4,6 +4,7 @@
 
     OsmiaError                  root: message, and a remedy the reader can act on
     ├── ConfigError             a setting, flag or file is wrong (names field, value, remedy)
+    │   └── ConfigFileError           a file has problems, all of them: each names its place
     ├── UnavailableError        this machine or peer cannot do what was asked, and why
     │   ├── CaptureUnavailableError   eBPF capture cannot run here
     │   └── StoreUnavailableError     the telemetry store cannot be opened or reached
@@ -14,12 +15,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 __all__ = [
     "CaptureUnavailableError",
     "ConfigError",
+    "ConfigFileError",
     "InputError",
     "LabError",
     "OsmiaError",
+    "Problem",
     "RejectedError",
     "StoreUnavailableError",
     "UnavailableError",
@@ -42,6 +48,40 @@ class ConfigError(OsmiaError):
         super().__init__(f"{field} = {value!r}: {problem}", remedy=remedy)
         self.field = field
         self.value = value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong, or only odd, in a file: where it stands, what it is and what to do about it.
+
+    `line` and `column` count from 1; 0 where there is none (the whole file, the command line). `path` is the key's,
+    `steps[2].assertion[0]`; `value` what stands there, as text, or empty.
+    """
+
+    file: str
+    line: int = 0
+    column: int = 0
+    path: str = ""
+    value: str = ""
+    problem: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        """`FILE:LINE:COLUMN: PATH = VALUE: what is wrong - what to do`."""
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        what = f"{self.path} = {self.value}" if self.path and self.value else self.path or self.value
+        text = ": ".join(part for part in (place, what, self.problem) if part)
+        return f"{text} - {self.remedy}" if self.remedy else text
+
+
+class ConfigFileError(ConfigError):
+    """A file has problems; `str()` is one line for each."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        first = problems[0]
+        super().__init__(first.path, first.value, first.problem, remedy=first.remedy)
+        self.args = ("\n".join(map(str, problems)),)
+        self.problems = tuple(problems)
 
 
 class UnavailableError(OsmiaError):
