@@ -17,6 +17,7 @@ from osmia.load.client.core.tally cimport (
     CONNECTION_TIMEOUT,
     UNKNOWN_FAILURE,
 )
+from osmia.load.client.core.tls cimport tls_read, tls_write
 
 cdef extern from "sys/socket.h" nogil:
     enum:
@@ -57,9 +58,13 @@ cdef inline ssize_t socket_write(Connection *c, const uint8_t *data, size_t leng
     return WIRE_FAILED
 
 cdef inline ssize_t wire_read(Connection *c, uint8_t *into, size_t room) noexcept nogil:
-    """Read what is there. TLS joins here (`if c.ssl != NULL`)."""
+    """Read what is there."""
+    if c.ssl != NULL:
+        return tls_read(c, into, room)
     return socket_read(c, into, room)
 
 cdef inline ssize_t wire_write(Connection *c, const uint8_t *data, size_t length) noexcept nogil:
-    """Write what fits. TLS joins here (`if c.ssl != NULL`)."""
+    """Write what fits."""
+    if c.ssl != NULL:
+        return tls_write(c, data, length)
     return socket_write(c, data, length)
