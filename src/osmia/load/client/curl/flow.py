@@ -1,0 +1,478 @@
+"""Who sends next: arrivals or users, the steps of an iteration, sleeps, limits, the script.
+
+The order of a turn is: begin what is due, let libcurl send it, wait, take what was answered. A user of a plan with one
+step, no script and no sleep begins anew right where its answer is taken, with the same easy handle.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+import pycurl
+from pycurl import (
+    APPCONNECT_TIME_T,
+    CONNECT_TIME_T,
+    HEADER_SIZE,
+    NAMELOOKUP_TIME_T,
+    NUM_CONNECTS,
+    POSTTRANSFER_TIME_T,
+    QUEUE_TIME_T,
+    REQUEST_SIZE,
+    RESPONSE_CODE,
+    SIZE_DOWNLOAD_T,
+    STARTTRANSFER_TIME_T,
+    TOTAL_TIME_T,
+)
+
+from osmia.load.client.curl.failures import Broken, classify
+from osmia.load.client.curl.handles import Exchange, set_timeout
+from osmia.load.client.curl.heads import final_head
+from osmia.load.client.curl.loop import Loop, inode_of
+from osmia.load.client.curl.party import Parties, Party
+from osmia.load.client.curl.records import CAPACITY, PACK, ROW_BYTES, Mark, Records
+from osmia.load.client.curl.sources import ArrivalSource, UserSource
+from osmia.load.client.curl.supply import Supply
+from osmia.load.client.transport import Arrivals, Give, Http, Outgoing, Pool, Shows, Work
+from osmia.load.tally import Failure, WorkerState
+
+__all__ = ["Flow"]
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_COUNT_EVERY_NS = 50_000_000
+_LONGEST_WAIT_S = 0.02
+"""How late a stop is seen."""
+_HTTP2 = 3  # what CURLINFO_HTTP_VERSION says for it
+_NEVER = 1 << 62
+_STOP_STARTING = 1
+_GIVE_UP = 2
+
+
+@dataclass(slots=True, eq=False)
+class Iteration:
+    """One pass through the steps."""
+
+    number: int
+    party: Party
+    intended_ns: int
+    """When the step at hand should have begun."""
+    state: object = None
+    step: int = 0
+    service_ns: int = 0
+    """Of the steps that are over."""
+    before_ns: int = 0
+    """Of the hops of the step at hand."""
+    deadline_ns: int = 0
+    """When the step at hand must be over; 0 is never."""
+    hops: list[bytes] = field(default_factory=list)
+    """Rows of the step at hand that count only if it is answered in the end."""
+    marks: int = 0
+    """ITERATION_FAILED and ITERATION_ASSERTION_FAILED."""
+
+
+class Flow:
+    """One worker's share of a run, on one loop."""
+
+    def __init__(self, work: Work, loop: Loop, zero_ns: int) -> None:
+        self._loop = loop
+        self._steps = list(work.steps)
+        self._last_step = len(self._steps) - 1
+        self._script = work.script
+        self._asks_begins = work.asks_ends or any(one.request is None or one.shows for one in self._steps)
+        self._asks_ends = work.asks_ends
+        self._arrivals = ArrivalSource(work.load, zero_ns) if isinstance(work.load, Arrivals) else None
+        self._users = None if isinstance(work.load, Arrivals) else UserSource(work.load, zero_ns)
+        self._supply = Supply(work, loop.on_opened)
+        self._parties = Parties(work.pool, len(self._steps))
+        self._hangs_up = work.pool is Pool.PER_USER_NEW
+        self._records = Records(work.block, is_open=self._users is None, on_samples=work.on_samples)
+        self._buffer, self._rows, self._count_ns = self._records.buffer, 0, 0
+        self._stop = work.block[:4].cast("I")
+        self._random = random.Random(work.seed)  # noqa: S311 - think times are no secrets
+        is_multiplexed = any(one.endpoint.http is not Http.ONE for one in self._steps)
+        self._busy_limit = _NEVER if is_multiplexed else work.max_connections
+        self._flight_limit = work.max_in_flight or _NEVER
+        only = self._steps[0]
+        self._is_simple = not (self._last_step or self._asks_ends or self._hangs_up or any(only.sleep_ns))
+        self._is_simple = self._is_simple and only.request is not None and only.shows is not Shows.ALWAYS
+        self._started = [0] * len(self._steps)
+        self._busy = self._begun = self._in_flight = self._in_flight_max = self._connections_max = 0
+        self._goes_on = self._is_added = False
+        self._ready: deque[Iteration] = deque()
+        self._waiting: deque[Iteration] = deque()
+        self._asleep: list[tuple[int, int, Iteration]] = []
+        self._order = itertools.count()
+
+    def run(self) -> None:
+        """Until everything that has begun is over."""
+        self._records.run["state"] = WorkerState.RUNNING
+        self._count_ns = time.monotonic_ns() + _COUNT_EVERY_NS
+        try:
+            while self._turn():
+                pass
+        finally:
+            self._give_up()
+            self._count()
+            self._loop.close()
+            self._records.count_connections(0, self._connections_max)
+            self._supply.close()
+
+    # ---- a turn ----
+
+    def _turn(self) -> bool:
+        """Whether another one is needed."""
+        now_ns = time.monotonic_ns()
+        stop = self._stop[0]
+        if stop >= _GIVE_UP:
+            return False
+        is_more = self._begin_arrivals(now_ns, stop) if self._arrivals else self._begin_users(now_ns, stop)
+        self._wake(now_ns)
+        for _ in range(len(self._ready)):
+            self._send(self._ready.popleft())
+        if self._is_added:
+            self._is_added = False
+            self._loop.kick()
+        self._in_flight_max = max(self._in_flight_max, self._in_flight)
+        if not is_more and not self._in_flight:
+            return False
+        self._loop.turn(self._next_ns(is_more=is_more), 0 if self._ready or self._is_added else _LONGEST_WAIT_S)
+        self._settle()
+        self._connections_max = max(self._connections_max, len(self._loop.open))
+        if time.monotonic_ns() >= self._count_ns:
+            self._count()
+        return True
+
+    def _next_ns(self, *, is_more: bool) -> int:
+        """The next moment at which there is something to do but to wait for answers."""
+        next_ns = self._count_ns
+        if self._asleep:
+            next_ns = min(next_ns, self._asleep[0][0])
+        if is_more and self._users is not None:
+            next_ns = min(next_ns, self._users.next_ns)
+        if is_more and self._arrivals is not None and self._has_room():
+            next_ns = min(next_ns, self._arrivals.next_ns)
+        return next_ns
+
+    def _begin_arrivals(self, now_ns: int, stop: int) -> bool:
+        arrivals = self._arrivals
+        if arrivals is None or stop >= _STOP_STARTING:
+            return False
+        while 0 < arrivals.next_ns <= now_ns and self._has_room():
+            number, intended_ns = arrivals.take()
+            self._begin(Iteration(number, self._parties.take(), intended_ns))
+            if self._is_added:  # at once: what is sent together would all be late for the last of them
+                self._is_added = False
+                self._loop.kick()
+        return arrivals.next_ns > 0
+
+    def _has_room(self) -> bool:
+        return self._busy < self._busy_limit and self._in_flight < self._flight_limit and not self._waiting
+
+    def _begin_users(self, now_ns: int, stop: int) -> bool:
+        users = self._users
+        if users is None:
+            return False
+        is_more = users.look(now_ns) and stop < _STOP_STARTING
+        self._goes_on = is_more and users.active <= users.target
+        while is_more and users.active < users.target and users.left > 0:
+            users.active += 1
+            self._begin(Iteration(users.take(), self._parties.take(), time.monotonic_ns()))
+        return is_more
+
+    def _wake(self, now_ns: int) -> None:
+        """Iterations whose sleep is over: the next step, or the next iteration of a user."""
+        asleep = self._asleep
+        while asleep and asleep[0][0] <= now_ns:
+            intended_ns, _, iteration = heapq.heappop(asleep)
+            if iteration.step > self._last_step:
+                self._begin_anew(iteration.party)
+            else:
+                iteration.intended_ns = intended_ns
+                self._ready.append(iteration)
+
+    # ---- an iteration ----
+
+    def _begin(self, iteration: Iteration) -> None:
+        self._begun += 1
+        self._in_flight += 1
+        if self._asks_begins:
+            iteration.state = self._script.begin(iteration.number, iteration.party.number)
+        self._send(iteration)
+
+    def _send(self, iteration: Iteration) -> None:
+        """Send the step at hand, or wait for a connection to be allowed."""
+        if self._busy >= self._busy_limit:
+            self._waiting.append(iteration)
+            return
+        step = iteration.step
+        timeout_ns = self._steps[step].timeout_ns
+        self._started[step] += 1
+        if self._steps[step].request is not None:
+            exchange = self._supply.fixed(iteration.party, step)
+        else:
+            given = self._script.render(iteration.state, step)
+            if isinstance(given, Give):
+                self._unsent(iteration, given.failure)
+                return
+            exchange = self._supply.rendered(iteration.party, step, given)
+            if exchange is not None:
+                set_timeout(exchange, timeout_ns)
+        if exchange is None:
+            self._unsent(iteration, Failure.REQUEST_INVALID)
+            return
+        self._start(exchange, iteration)
+        iteration.deadline_ns = exchange.started_ns + timeout_ns if timeout_ns else 0
+        if self._users is not None and not step:
+            iteration.intended_ns = exchange.started_ns
+
+    def _start(self, exchange: Exchange, iteration: Iteration) -> None:
+        exchange.iteration = iteration
+        exchange.started_ns = time.monotonic_ns()
+        self._busy += 1
+        self._loop.multi.add_handle(exchange.easy)
+        self._is_added = True
+
+    def _follow(self, exchange: Exchange, iteration: Iteration, given: bytes | Outgoing) -> bool:
+        """Send what the script gave for an answer (a redirect); whether that could be done."""
+        left_ns = iteration.deadline_ns - time.monotonic_ns() if iteration.deadline_ns else 0
+        if left_ns < 0:
+            self._fail(exchange, iteration, Failure.READ_TIMEOUT)
+            return False
+        following = self._supply.rendered(iteration.party, exchange.step, given)
+        if following is None:
+            self._fail(exchange, iteration, Failure.REQUEST_INVALID)
+            return False
+        set_timeout(following, left_ns)
+        self._start(following, iteration)
+        return True
+
+    def _unsent(self, iteration: Iteration, failure: Failure) -> None:
+        """A request that the script would not or could not give."""
+        iteration.marks |= Mark.ITERATION_FAILED
+        now_ns = time.monotonic_ns()
+        flags = Mark.UNSENT | iteration.marks | self._place(iteration)
+        self._pack(
+            iteration.number, iteration.intended_ns, now_ns, 0, iteration.service_ns,
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, iteration.step, flags, failure,
+        )  # fmt: skip
+        self._advance(iteration)
+
+    def _advance(self, iteration: Iteration) -> None:
+        """On to the next step, or to the iteration's end."""
+        low_ns, high_ns = self._steps[iteration.step].sleep_ns
+        iteration.step += 1
+        iteration.before_ns = 0
+        iteration.intended_ns = time.monotonic_ns()
+        if iteration.step > self._last_step:
+            self._end(iteration)
+            if self._users is None or not self._goes_on:
+                self._leave(iteration.party)
+                return
+        if high_ns:
+            wake_ns = iteration.intended_ns + self._random.randint(low_ns, high_ns)
+            heapq.heappush(self._asleep, (wake_ns, next(self._order), iteration))
+        elif iteration.step > self._last_step:
+            self._begin_anew(iteration.party)
+        else:
+            self._ready.append(iteration)
+
+    def _end(self, iteration: Iteration) -> None:
+        self._in_flight -= 1
+        if self._asks_ends:
+            self._script.end(iteration.state)
+
+    def _begin_anew(self, party: Party) -> None:
+        """A user's next iteration, if there is to be one."""
+        users = self._users
+        if users is None or users.left <= 0 or not self._goes_on or users.active > users.target:
+            self._leave(party)
+            return
+        if self._hangs_up:
+            self._parties.renew(party)
+        iteration = Iteration(users.take(), party, time.monotonic_ns())
+        self._begun += 1
+        self._in_flight += 1
+        if self._asks_begins:
+            iteration.state = self._script.begin(iteration.number, party.number)
+        self._ready.append(iteration)
+
+    def _leave(self, party: Party) -> None:
+        if self._users is not None:
+            self._users.active -= 1
+        self._parties.give_back(party)
+
+    # ---- answers ----
+
+    def _settle(self) -> None:
+        """Take everything that libcurl has finished."""
+        queued = 1
+        while queued:
+            queued, done, broken = self._loop.multi.info_read()
+            for easy in done:
+                self._answered(easy.exchange)
+            for easy, code, text in broken:
+                self._broke(easy.exchange, code, text)
+        while self._waiting and self._busy < self._busy_limit:
+            self._send(self._waiting.popleft())
+
+    def _answered(self, exchange: Exchange) -> None:
+        easy = exchange.easy
+        self._loop.multi.remove_handle(easy)
+        self._busy -= 1
+        iteration: Iteration = exchange.iteration
+        exchange.iteration = None
+        status = easy.getinfo(RESPONSE_CODE)
+        if exchange.shows:
+            if exchange.shows == Shows.ALWAYS or status in _REDIRECTS:
+                self._show(exchange, iteration, status)
+                return
+            exchange.lines.clear()
+            exchange.chunks.clear()
+        self._row(exchange, iteration, status, 0, 0)
+        users = self._users
+        if self._is_simple and self._goes_on and users is not None and users.left > 0:
+            self._again(exchange, iteration, users)
+            return
+        self._give_back(exchange, iteration.party)
+        self._advance(iteration)
+
+    def _again(self, exchange: Exchange, iteration: Iteration, users: UserSource) -> None:
+        """The shortest way from an answer to the next request."""
+        iteration.number = users.take()
+        iteration.service_ns = 0
+        if self._asks_begins:
+            iteration.state = self._script.begin(iteration.number, iteration.party.number)
+        self._begun += 1
+        self._started[0] += 1
+        self._start(exchange, iteration)
+        iteration.intended_ns = exchange.started_ns
+
+    def _give_back(self, exchange: Exchange, party: Party) -> None:
+        if self._hangs_up and not exchange.is_closed_after:
+            fd = exchange.easy.getinfo(pycurl.ACTIVESOCKET)
+            if inode := inode_of(fd):
+                party.connections[fd] = inode
+        exchange.home.append(exchange)
+
+    def _show(self, exchange: Exchange, iteration: Iteration, status: int) -> None:
+        head, body = final_head(exchange.lines), b"".join(exchange.chunks)
+        exchange.lines.clear()
+        exchange.chunks.clear()
+        service_ns = iteration.before_ns + exchange.easy.getinfo(TOTAL_TIME_T) * 1000
+        verdict = self._script.inspect(iteration.state, exchange.step, status, head, body, service_ns)
+        if verdict is True or verdict is False:
+            marks = 0
+            if not verdict:
+                iteration.marks |= Mark.ITERATION_ASSERTION_FAILED
+                marks = Mark.ASSERTION_FAILED
+            self._row(exchange, iteration, status, 0, marks)
+        elif isinstance(verdict, Give):
+            self._fail(exchange, iteration, verdict.failure)
+        else:
+            self._row(exchange, iteration, status, 0, Mark.HOP)
+            self._give_back(exchange, iteration.party)
+            if self._follow(exchange, iteration, verdict):
+                return
+            self._advance(iteration)
+            return
+        self._give_back(exchange, iteration.party)
+        self._advance(iteration)
+
+    def _broke(self, exchange: Exchange, code: int, text: str) -> None:
+        easy, endpoint = exchange.easy, exchange.endpoint
+        self._loop.multi.remove_handle(easy)
+        self._busy -= 1
+        iteration: Iteration = exchange.iteration
+        exchange.iteration = None
+        exchange.lines.clear()
+        exchange.chunks.clear()
+        is_named = bool(exchange.marks & Mark.NAMED)
+        failure = classify(Broken(easy, code, text, endpoint.is_tls, endpoint.proxy is not None, is_named))
+        self._fail(exchange, iteration, failure)
+        if exchange.shows == Shows.ALWAYS:
+            self._script.fail(iteration.state, exchange.step, failure)
+        self._give_back(exchange, iteration.party)
+        self._advance(iteration)
+
+    def _fail(self, exchange: Exchange, iteration: Iteration, failure: Failure) -> None:
+        iteration.marks |= Mark.ITERATION_FAILED
+        iteration.hops.clear()
+        self._row(exchange, iteration, 0, failure, 0)
+
+    def _give_up(self) -> None:
+        """The run was ended: what is still under way is cancelled."""
+        for exchange in self._supply.all:
+            if exchange.iteration is not None:
+                self._loop.multi.remove_handle(exchange.easy)
+                iteration: Iteration = exchange.iteration
+                exchange.iteration = None
+                iteration.step = self._last_step
+                self._fail(exchange, iteration, Failure.CANCELLED)
+                self._end(iteration)
+        for iteration in [*self._ready, *self._waiting, *(one for _, _, one in self._asleep)]:
+            if iteration.step <= self._last_step:
+                self._records.count_cancelled()
+                self._end(iteration)
+
+    # ---- the books ----
+
+    def _place(self, iteration: Iteration) -> int:
+        """Whether the step at hand is the first of its iteration, or the last."""
+        if not self._last_step:
+            return Mark.FIRST | Mark.LAST
+        if iteration.step == 0:
+            return Mark.FIRST
+        return Mark.LAST if iteration.step == self._last_step else 0
+
+    def _row(self, exchange: Exchange, iteration: Iteration, status: int, failure: int, flags: int) -> None:
+        """Pack what libcurl measured."""
+        get = exchange.easy.getinfo
+        total = get(TOTAL_TIME_T)
+        connects = get(NUM_CONNECTS)
+        sent_bytes = exchange.sent_bytes
+        secured = connected = resolved = 0
+        flags |= exchange.marks
+        if connects:
+            secured, connected, resolved = get(APPCONNECT_TIME_T), get(CONNECT_TIME_T), get(NAMELOOKUP_TIME_T)
+            if get(REQUEST_SIZE) >= 2 * sent_bytes > 0:  # sent twice: the kept connection was closed meanwhile
+                flags |= Mark.RETRIED
+                sent_bytes *= 2
+        queued = 0
+        if exchange.is_multiplexed:
+            queued = get(QUEUE_TIME_T)
+            if get(pycurl.INFO_HTTP_VERSION) == _HTTP2:
+                flags |= Mark.HTTP2
+        received_bytes = get(HEADER_SIZE) + get(SIZE_DOWNLOAD_T)
+        before_ns = iteration.before_ns
+        if flags & Mark.HOP:
+            iteration.before_ns += total * 1000
+        else:
+            iteration.service_ns += before_ns + total * 1000
+            flags |= iteration.marks | self._place(iteration)
+        self._pack(
+            iteration.number, iteration.intended_ns, exchange.started_ns, before_ns, iteration.service_ns,
+            received_bytes, sent_bytes, total, get(STARTTRANSFER_TIME_T), get(POSTTRANSFER_TIME_T),
+            secured, connected, resolved, queued, connects, status, exchange.step, flags, failure,
+        )  # fmt: skip
+
+    def _pack(self, *values: int) -> None:
+        PACK(self._buffer, self._rows * ROW_BYTES, *values)
+        self._rows += 1
+        if self._rows == CAPACITY:
+            self._count()
+
+    def _count(self) -> None:
+        """Bring the block up to date."""
+        now_ns = time.monotonic_ns()
+        self._count_ns = now_ns + _COUNT_EVERY_NS
+        rows, self._rows = self._rows, 0
+        self._records.count(rows)
+        for step, started in enumerate(self._started):
+            self._records.steps[step]["started"] = started
+        backlog = self._arrivals.backlog(now_ns) if self._arrivals is not None else 0
+        self._records.count_flight(self._begun, backlog, self._in_flight, self._in_flight_max)
+        self._records.count_connections(self._loop.look(), self._connections_max)

@@ -1,0 +1,22 @@
+"""The head of the final answer, out of all header lines that libcurl passed on."""
+
+from __future__ import annotations
+
+__all__ = ["final_head"]
+
+_BLANK = (b"\r\n", b"\n")
+
+
+def final_head(lines: list[bytes]) -> bytes:
+    """Status line to empty line; without what came before (1xx, a proxy's answer) and after (trailers)."""
+    blanks = [at for at, line in enumerate(lines) if line in _BLANK]
+    starts = [at for at, line in enumerate(lines) if line.startswith(b"HTTP/")]
+    if not starts:
+        return b""
+    start = max((at for at in starts if at == 0 or lines[at - 1] in _BLANK), default=0)
+    end = next((at for at in blanks if at > start), len(lines) - 1)
+    head = b"".join(lines[start : end + 1])
+    if head.startswith((b"HTTP/2", b"HTTP/3")):
+        line, end_of_line, rest = head.partition(b"\r\n")
+        return line.rstrip(b" ") + end_of_line + rest
+    return head
