@@ -158,6 +158,8 @@ def _cut(broken: Broken) -> Failure:
     if answer and answer // 100 != 2:  # noqa: PLR2004
         is_unknown = answer == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
         return Failure.PROXY_AUTHENTICATION if is_unknown else Failure.PROXY_FAILED
+    if "too large" in text:
+        return Failure.RESPONSE_TOO_LARGE
     if "chunk" in text or "malformed" in text or "header" in text:
         return Failure.RESPONSE_MALFORMED
     if "alert" in text:

@@ -31,7 +31,7 @@ from pycurl import (
 
 from osmia.load.client.curl.failures import Broken, classify
 from osmia.load.client.curl.handles import Exchange, set_timeout
-from osmia.load.client.curl.heads import final_head
+from osmia.load.client.curl.heads import final_head, is_cut
 from osmia.load.client.curl.loop import Loop, inode_of
 from osmia.load.client.curl.party import Parties, Party
 from osmia.load.client.curl.records import CAPACITY, PACK, ROW_BYTES, Mark, Records
@@ -326,6 +326,9 @@ class Flow:
         iteration: Iteration = exchange.iteration
         exchange.iteration = None
         status = easy.getinfo(RESPONSE_CODE)
+        if not easy.getinfo(SIZE_DOWNLOAD_T) and is_cut(easy, exchange.lines):
+            self._break_off(exchange, iteration, Failure.CONNECTION_CLOSED)
+            return
         if exchange.shows:
             if exchange.shows == Shows.ALWAYS or status in _REDIRECTS:
                 self._show(exchange, iteration, status)
@@ -388,10 +391,14 @@ class Flow:
         self._busy -= 1
         iteration: Iteration = exchange.iteration
         exchange.iteration = None
-        exchange.lines.clear()
-        exchange.chunks.clear()
         is_named = bool(exchange.marks & Mark.NAMED)
         failure = classify(Broken(easy, code, text, endpoint.is_tls, endpoint.proxy is not None, is_named))
+        self._break_off(exchange, iteration, failure)
+
+    def _break_off(self, exchange: Exchange, iteration: Iteration, failure: Failure) -> None:
+        """No answer, or none that is whole."""
+        exchange.lines.clear()
+        exchange.chunks.clear()
         self._fail(exchange, iteration, failure)
         if exchange.shows == Shows.ALWAYS:
             self._script.fail(iteration.state, exchange.step, failure)
@@ -438,7 +445,7 @@ class Flow:
         flags |= exchange.marks
         if connects:
             secured, connected, resolved = get(APPCONNECT_TIME_T), get(CONNECT_TIME_T), get(NAMELOOKUP_TIME_T)
-            if get(REQUEST_SIZE) >= 2 * sent_bytes > 0:  # sent twice: the kept connection was closed meanwhile
+            if 2 * get(REQUEST_SIZE) > 3 * sent_bytes > 0:  # sent twice: the kept connection was closed meanwhile
                 flags |= Mark.RETRIED
                 sent_bytes *= 2
         queued = 0

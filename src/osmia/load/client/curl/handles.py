@@ -7,6 +7,7 @@ not to. What it cannot be kept from: Host stands first, and a header without a v
 from __future__ import annotations
 
 import ssl
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ class Exchange:
     is_absolute: bool = False
     timeout_ms: int = -1
     sent_bytes: int = 0
-    lines: list[bytes] = field(default_factory=list)
+    lines: deque[bytes] = field(default_factory=deque)
     chunks: list[bytes] = field(default_factory=list)
     iteration: Any = None
     started_ns: int = 0
@@ -165,6 +166,7 @@ def wire(exchange: Exchange, step: WireStep, on_opened: Any, *, max_body_bytes: 
     """Set what an easy handle always has: where its answer goes, and who hears of its sockets."""
     easy = exchange.easy
     easy.setopt(pycurl.NOSIGNAL, 1)
+    easy.setopt(pycurl.USERAGENT, "")
     easy.setopt(pycurl.SOCKOPTFUNCTION, on_opened)
     easy.setopt(pycurl.MAXAGE_CONN, _LONGEST_IDLE_S)
     easy.setopt(_SUPPRESS_CONNECT_HEADERS, 1)
@@ -173,8 +175,9 @@ def wire(exchange: Exchange, step: WireStep, on_opened: Any, *, max_body_bytes: 
         easy.setopt(pycurl.MAXFILESIZE_LARGE, max_body_bytes)
     else:
         easy.setopt(pycurl.WRITEFUNCTION, len)  # takes everything, keeps nothing, and is no Python code
-    if step.shows:
-        easy.setopt(pycurl.HEADERFUNCTION, exchange.lines.append)
+    if not step.shows:
+        exchange.lines = deque(maxlen=1)  # is the head whole? see `is_cut`
+    easy.setopt(pycurl.HEADERFUNCTION, exchange.lines.append)
     set_timeout(exchange, step.timeout_ns)
     if step.is_closed_after:
         exchange.is_closed_after = True

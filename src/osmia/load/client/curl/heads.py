@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-__all__ = ["final_head"]
+from collections import deque
+from typing import Any
+
+import pycurl
+
+__all__ = ["final_head", "is_cut"]
 
 _BLANK = (b"\r\n", b"\n")
 
 
-def final_head(lines: list[bytes]) -> bytes:
+def is_cut(easy: Any, lines: deque[bytes]) -> bool:  # noqa: ANN401 - pycurl has no types
+    """Whether a connection was closed within a head, for an answer of which no body came.
+
+    To libcurl that is an answer without a body: what it has read until the end is the head.
+    """
+    return easy.getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD_T) < 0 and bool(lines) and lines[-1] not in _BLANK
+
+
+def final_head(received: deque[bytes]) -> bytes:
     """Status line to empty line; without what came before (1xx, a proxy's answer) and after (trailers)."""
+    lines = list(received)
     blanks = [at for at, line in enumerate(lines) if line in _BLANK]
     starts = [at for at, line in enumerate(lines) if line.startswith(b"HTTP/")]
     if not starts:
