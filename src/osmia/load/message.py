@@ -99,9 +99,7 @@ class Url:
         return f"{self.scheme}://{self.authority}{self.target}"
 
 
-_URL = re.compile(
-    r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://)?(?P<authority>[^/?#]*)(?P<rest>(?:[/?].*)?)", re.DOTALL
-)
+_URL = re.compile(r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://)?(?P<authority>[^/?#]*)(?P<rest>(?:[/?].*)?)", re.DOTALL)
 _HOST_PORT = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]*))?", re.ASCII)
 _NAME = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_.-])?", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -271,16 +269,18 @@ def message(method: str, target: str, block: Iterable[tuple[str, str]], body: by
     return b"".join([*lines, b"\r\n", body])
 
 
-def with_cookie(request: bytes, value: str) -> bytes:
-    """The request with cookies: added to those that its own Cookie field has.
+def with_cookie(request: bytes, value: str, *, replaces: bool = False) -> bytes:
+    """The request with cookies: added to those that its own Cookie field has, or in their place (none if empty).
 
     Raises:
         InputError: the value cannot be sent as it is.
     """
     taken = take_apart(request)
-    own = [one for name, one in taken.headers if name.lower() == "cookie"]
+    own = [] if replaces else [one for name, one in taken.headers if name.lower() == "cookie"]
     fields = [(name, one) for name, one in taken.headers if name.lower() not in {"cookie", "content-length"}]
-    return message(taken.method, taken.target, [*fields, ("Cookie", "; ".join([*own, value]))], taken.body)
+    if value or own:
+        fields.append(("Cookie", "; ".join([*own, value] if value else own)))
+    return message(taken.method, taken.target, fields, taken.body)
 
 
 class Taken(NamedTuple):

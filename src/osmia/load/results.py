@@ -259,8 +259,11 @@ class Series:
         """All intervals so far, in order."""
         return tuple(point.second for point in self._points)
 
-    def add(self, between: Reading, *, at_s: float, duration_s: float) -> None:
-        """One more interval: the difference of two readings, beginning `at_s` after the run's zero."""
+    def add(self, between: Reading, *, at_s: float, duration_s: float, is_rest: bool = False) -> None:
+        """One more interval: the difference of two readings, beginning `at_s` after the run's zero.
+
+        `is_rest`: it is the last, and belongs to the one before if it is shorter than half of what it should be.
+        """
         steps, run = between.steps, between.run
         histograms = (steps["service"].sum(axis=0), steps["response"].sum(axis=0), run["lag"])
         failed = int(steps["failed"].sum())
@@ -277,7 +280,10 @@ class Series:
             **_quantiles(histograms),
             received_bytes=int(steps["received_bytes"].sum()),
         )
-        self._points.append(_Point(second, tuple(_sparse(histogram) for histogram in histograms)))
+        point = _Point(second, tuple(_sparse(histogram) for histogram in histograms))
+        if is_rest and self._points and duration_s < self.interval_s / 2:
+            point = _joined(self._points.pop(), point)
+        self._points.append(point)
         if len(self._points) > self._most:
             self._coarsen()
 
