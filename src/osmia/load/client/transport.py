@@ -140,7 +140,9 @@ class Script(Protocol):
     """What a transport asks. States are the script's own objects; None is fine where nothing is to be known."""
 
     def begin(self, iteration: int, user: int) -> object:
-        """An iteration starts; its state. Called only if a step is rendered or shown, or `Work.asks_ends`.
+        """An iteration starts; its state. Called only if a step is rendered or shown ALWAYS, or `Work.asks_ends`.
+
+        Where REDIRECTS are all that may be shown, it is called when the first is: plain requests stay out of Python.
 
         `user` numbers the users of Pool.PER_USER_KEPT from 0 (in the closed model: virtual users), else it is -1.
         """
