@@ -15,6 +15,8 @@ _LATE_NS = 5_000_000
 _FULL_CPU = 0.95
 _MISSED = 0.01
 _FEW = 10
+_SHORT_S = 0.5
+"""What a process needs to begin and end says nothing of a run that is shorter."""
 
 
 def limits(
@@ -34,8 +36,9 @@ def limits(
     if not isinstance(plan.shape, UsersShape):
         found += _rate(plan, last, at_schedule_end)
     found += _resources(last, max_connections)
+    lasted_s = (int(last.run["last_ns"]) - int(last.run["first_ns"])) / 1e9
     for one in workers:
-        if one.cpu > _FULL_CPU:
+        if one.cpu > _FULL_CPU and lasted_s > _SHORT_S:
             found.append(
                 f"worker {one.number} used {one.cpu:.0%} of a core: the generator, not the target, set the pace"
                 " - use more workers, cores or machines"

@@ -22,6 +22,7 @@ def reading(
     row, step = np.zeros(1, dtype=RUN), np.zeros(1, dtype=STEP)
     row["iterations_due"] = due
     row["iterations_started"] = started
+    row["first_ns"], row["last_ns"] = 1_000_000_000, 11_000_000_000
     row["lag"][0, bucket_of(lag_ns)] = started
     for name, value in run.items():
         row[name] = value
@@ -71,6 +72,13 @@ def test_a_full_core_is_said_of_its_worker() -> None:
     (sentence,) = said(workers=(GOOD, WorkerHealth(1, 0.99, 0)))
 
     assert sentence.startswith("worker 1 used 99% of a core")
+
+
+def test_the_start_of_a_process_is_no_load() -> None:
+    """A run of a few milliseconds is mostly the process's own beginning and end."""
+    short = reading(first_ns=1_000_000_000, last_ns=1_002_000_000)
+
+    assert said(short, workers=(WorkerHealth(0, 1.0, 0),)) == ()
 
 
 def test_a_dead_worker_is_said() -> None:
