@@ -91,12 +91,13 @@ def classify(broken: Broken) -> Failure:
 
 
 def _timeout(broken: Broken) -> Failure:
-    """Which phase the time ran out in: the first one that has no end."""
-    if broken.info(pycurl.PRETRANSFER_TIME_T):
+    """Which phase the time ran out in: the first one that has no end. Without a byte sent it is the connection's."""
+    if broken.info(pycurl.REQUEST_SIZE):
         return Failure.READ_TIMEOUT if broken.info(pycurl.POSTTRANSFER_TIME_T) else Failure.WRITE_TIMEOUT
     if broken.is_named and not broken.info(pycurl.NAMELOOKUP_TIME_T):
         return Failure.DNS_TIMEOUT
-    if broken.is_tls and broken.info(pycurl.CONNECT_TIME_T):
+    is_tunnelled = not broken.has_proxy or broken.info(pycurl.HTTP_CONNECTCODE)
+    if broken.is_tls and is_tunnelled and broken.info(pycurl.CONNECT_TIME_T):
         return Failure.TLS_TIMEOUT
     return Failure.PROXY_TIMEOUT if broken.has_proxy else Failure.CONNECTION_TIMEOUT
 

@@ -21,6 +21,7 @@ from pycurl import (
     NAMELOOKUP_TIME_T,
     NUM_CONNECTS,
     POSTTRANSFER_TIME_T,
+    PRETRANSFER_TIME_T,
     QUEUE_TIME_T,
     REQUEST_SIZE,
     RESPONSE_CODE,
@@ -100,7 +101,8 @@ class Flow:
         self._is_simple = not (self._last_step or self._asks_ends or self._hangs_up or any(only.sleep_ns))
         self._is_simple = self._is_simple and only.request is not None and only.shows is not Shows.ALWAYS
         self._started = [0] * len(self._steps)
-        self._busy = self._begun = self._in_flight = self._in_flight_max = self._connections_max = 0
+        self._busy = self._begun = self._backlog_max = 0
+        self._in_flight = self._in_flight_max = self._connections_max = 0
         self._goes_on = self._is_added = False
         self._ready: deque[Iteration] = deque()
         self._waiting: deque[Iteration] = deque()
@@ -167,6 +169,8 @@ class Flow:
             if self._is_added:  # at once: what is sent together would all be late for the last of them
                 self._is_added = False
                 self._loop.kick()
+        if 0 < arrivals.next_ns <= now_ns:
+            self._backlog_max = max(self._backlog_max, arrivals.backlog(now_ns))
         return arrivals.next_ns > 0
 
     def _has_room(self) -> bool:
@@ -282,6 +286,8 @@ class Flow:
 
     def _end(self, iteration: Iteration) -> None:
         self._in_flight -= 1
+        if self._hangs_up:
+            self._parties.part(iteration.party)
         if self._asks_ends:
             self._script.end(iteration.state)
 
@@ -321,10 +327,7 @@ class Flow:
 
     def _answered(self, exchange: Exchange) -> None:
         easy = exchange.easy
-        self._loop.multi.remove_handle(easy)
-        self._busy -= 1
-        iteration: Iteration = exchange.iteration
-        exchange.iteration = None
+        iteration = self._detach(exchange)
         status = easy.getinfo(RESPONSE_CODE)
         if not easy.getinfo(SIZE_DOWNLOAD_T) and is_cut(easy, exchange.lines):
             self._break_off(exchange, iteration, Failure.CONNECTION_CLOSED)
@@ -337,10 +340,10 @@ class Flow:
             exchange.chunks.clear()
         self._row(exchange, iteration, status, 0, 0)
         users = self._users
-        if self._is_simple and self._goes_on and users is not None and users.left > 0:
+        if self._is_simple and exchange.is_fixed and self._goes_on and users is not None and users.left > 0:
             self._again(exchange, iteration, users)
             return
-        self._give_back(exchange, iteration.party)
+        exchange.home.append(exchange)
         self._advance(iteration)
 
     def _again(self, exchange: Exchange, iteration: Iteration, users: UserSource) -> None:
@@ -354,12 +357,17 @@ class Flow:
         self._start(exchange, iteration)
         iteration.intended_ns = exchange.started_ns
 
-    def _give_back(self, exchange: Exchange, party: Party) -> None:
+    def _detach(self, exchange: Exchange) -> Iteration:
+        """Take a transfer that is over out of the multi; whose it was."""
+        iteration: Iteration = exchange.iteration
+        exchange.iteration = None
         if self._hangs_up and not exchange.is_closed_after:
-            fd = exchange.easy.getinfo(pycurl.ACTIVESOCKET)
+            fd = exchange.easy.getinfo(pycurl.ACTIVESOCKET)  # libcurl knows it only as long as it is in the multi
             if inode := inode_of(fd):
-                party.connections[fd] = inode
-        exchange.home.append(exchange)
+                iteration.party.connections[fd] = inode
+        self._loop.multi.remove_handle(exchange.easy)
+        self._busy -= 1
+        return iteration
 
     def _show(self, exchange: Exchange, iteration: Iteration, status: int) -> None:
         head, body = final_head(exchange.lines), b"".join(exchange.chunks)
@@ -377,20 +385,17 @@ class Flow:
             self._fail(exchange, iteration, verdict.failure)
         else:
             self._row(exchange, iteration, status, 0, Mark.HOP)
-            self._give_back(exchange, iteration.party)
+            exchange.home.append(exchange)
             if self._follow(exchange, iteration, verdict):
                 return
             self._advance(iteration)
             return
-        self._give_back(exchange, iteration.party)
+        exchange.home.append(exchange)
         self._advance(iteration)
 
     def _broke(self, exchange: Exchange, code: int, text: str) -> None:
         easy, endpoint = exchange.easy, exchange.endpoint
-        self._loop.multi.remove_handle(easy)
-        self._busy -= 1
-        iteration: Iteration = exchange.iteration
-        exchange.iteration = None
+        iteration = self._detach(exchange)
         is_named = bool(exchange.marks & Mark.NAMED)
         failure = classify(Broken(easy, code, text, endpoint.is_tls, endpoint.proxy is not None, is_named))
         self._break_off(exchange, iteration, failure)
@@ -402,7 +407,7 @@ class Flow:
         self._fail(exchange, iteration, failure)
         if exchange.shows == Shows.ALWAYS:
             self._script.fail(iteration.state, exchange.step, failure)
-        self._give_back(exchange, iteration.party)
+        exchange.home.append(exchange)
         self._advance(iteration)
 
     def _fail(self, exchange: Exchange, iteration: Iteration, failure: Failure) -> None:
@@ -414,9 +419,7 @@ class Flow:
         """The run was ended: what is still under way is cancelled."""
         for exchange in self._supply.all:
             if exchange.iteration is not None:
-                self._loop.multi.remove_handle(exchange.easy)
-                iteration: Iteration = exchange.iteration
-                exchange.iteration = None
+                iteration = self._detach(exchange)
                 iteration.step = self._last_step
                 self._fail(exchange, iteration, Failure.CANCELLED)
                 self._end(iteration)
@@ -445,6 +448,8 @@ class Flow:
         flags |= exchange.marks
         if connects:
             secured, connected, resolved = get(APPCONNECT_TIME_T), get(CONNECT_TIME_T), get(NAMELOOKUP_TIME_T)
+            if exchange.is_tunnelled and not secured:
+                connected = get(PRETRANSFER_TIME_T)  # libcurl's ends before the proxy's answer
             if 2 * get(REQUEST_SIZE) > 3 * sent_bytes > 0:  # sent twice: the kept connection was closed meanwhile
                 flags |= Mark.RETRIED
                 sent_bytes *= 2
@@ -481,5 +486,7 @@ class Flow:
         for step, started in enumerate(self._started):
             self._records.steps[step]["started"] = started
         backlog = self._arrivals.backlog(now_ns) if self._arrivals is not None else 0
-        self._records.count_flight(self._begun, backlog, self._in_flight, self._in_flight_max)
+        self._backlog_max = max(self._backlog_max, backlog)
+        self._records.count_begun(self._begun, backlog, self._backlog_max)
+        self._records.count_in_flight(self._in_flight, self._in_flight_max)
         self._records.count_connections(self._loop.look(), self._connections_max)

@@ -60,13 +60,15 @@ class Exchange:
     """Flags of each row of this handle."""
     shows: Shows
     is_multiplexed: bool
+    is_fixed: bool = False
+    """It holds the step's own request for good."""
     key: int = 0
     url: str = ""
     """Without the port."""
     head: bytes | None = None
     method: bytes = b""
     has_body: bool = False
-    is_absolute: bool = False
+    is_tunnelled: bool = False
     timeout_ms: int = -1
     sent_bytes: int = 0
     lines: deque[bytes] = field(default_factory=deque)
@@ -114,8 +116,8 @@ def check(endpoint: Endpoint) -> None:
 def aim(exchange: Exchange, *, key: int, is_absolute: bool) -> None:
     """Point a new easy handle at its endpoint. `key` is the port that stands for a user, 0 for the crowd."""
     easy, endpoint = exchange.easy, exchange.endpoint
-    exchange.key, exchange.is_absolute = key, is_absolute
     proxy = endpoint.proxy
+    exchange.key, exchange.is_tunnelled = key, proxy is not None and not is_absolute
     is_tls, host, port = endpoint.is_tls, endpoint.host, endpoint.port
     name = endpoint.server_name or host
     easy.setopt(pycurl.PROXY, "")

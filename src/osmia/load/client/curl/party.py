@@ -50,14 +50,12 @@ class Parties:
         return party
 
     def renew(self, party: Party) -> None:
-        """The next iteration of a user that is a new one each time: nothing is kept."""
-        self.part(party)
+        """The next iteration of a user that is a new one each time: no connection of before is found again."""
         self._given += 1
         party.key = 1 + self._given % _KEYS
 
     def give_back(self, party: Party) -> None:
         """The iteration (closed model: the user) is gone."""
-        self.part(party)
         if party is not self._crowd:
             self._idle.append(party)
 

@@ -104,13 +104,15 @@ class Records:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         self.run["cpu_ns"] = int((usage.ru_utime + usage.ru_stime) * 1e9)
 
-    def count_flight(self, begun: int, backlog: int, in_flight: int, in_flight_max: int) -> None:
-        """Iterations that have begun, are due and have not, and are under way."""
-        run = self.run
-        run["iterations_started"] = begun
-        run["iterations_due"] = begun + backlog
-        run["in_flight"], run["in_flight_max"] = in_flight, in_flight_max
-        run["backlog"], run["backlog_max"] = backlog, max(int(run["backlog_max"]), backlog)
+    def count_begun(self, begun: int, backlog: int, backlog_max: int) -> None:
+        """Iterations that have begun, and those that are due and have not."""
+        self.run["iterations_started"] = begun
+        self.run["iterations_due"] = begun + backlog
+        self.run["backlog"], self.run["backlog_max"] = backlog, backlog_max
+
+    def count_in_flight(self, now: int, most: int) -> None:
+        """Iterations that are under way."""
+        self.run["in_flight"], self.run["in_flight_max"] = now, most
 
     def count_connections(self, now: int, most: int) -> None:
         """Connections that are open."""

@@ -26,6 +26,7 @@ class ArrivalSource:
         self._arrivals = arrivals
         self._zero_ns = zero_ns
         self._ahead: deque[NDArray[np.int64]] = deque()
+        self._block: NDArray[np.int64]
         self._list: list[int] = []
         self._at = 0
         self._advance()
@@ -44,7 +45,7 @@ class ArrivalSource:
         if not self.next_ns or self.next_ns > now_ns:
             return 0
         due_ns = now_ns - self._zero_ns
-        count = sum(1 for one in self._list[self._at :] if one <= due_ns)
+        count = int(self._block.searchsorted(due_ns, side="right")) - self._at
         while not self._ahead or self._ahead[-1][-1] <= due_ns:
             block = self._read()
             if block is None:
@@ -58,7 +59,7 @@ class ArrivalSource:
             if block is None:
                 self.next_ns = 0
                 return
-            self._list, self._at = block.tolist(), 0
+            self._block, self._list, self._at = block, block.tolist(), 0
         self.next_ns = self._zero_ns + self._list[self._at]
 
     def _read(self) -> NDArray[np.int64] | None:

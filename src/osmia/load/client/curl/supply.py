@@ -42,6 +42,7 @@ class Supply:
         one = self._steps[step]
         exchange = self._make(party, step, one.endpoint, is_absolute=_is_for_proxy(one.endpoint, request))
         load(exchange, request, is_head=one.is_head)
+        exchange.is_fixed = True
         exchange.sent_bytes = len(one.request or b"")
         exchange.home = idle
         if self._is_new_each_time and not one.shows and self._last_uses[step]:
