@@ -18,6 +18,7 @@ from osmia.load.plan import JsonValue, Plan
 from osmia.load.report import figures
 from osmia.load.report.describe import hosts_of, is_https, planned_count, planned_s, shape_text, without_password
 from osmia.load.report.reasons import class_of, reason_text, status_text
+from osmia.load.report.visible import encodable
 from osmia.load.results import Results, Second, StepResults, Verdict
 from osmia.load.tally import Phase
 
@@ -309,7 +310,9 @@ def _step(results: StepResults, duration_s: float) -> StepDocument:
         is_tls=is_https(step) or figures.phase_of(results.tally, Phase.TLS).count > 0,
         requests=_requests(results.tally, duration_s),
         assertions=[
-            AssertionDocument(rule=one.rule, count=one.count, received=_plain(one.received), reason=one.reason)
+            AssertionDocument(
+                rule=one.rule, count=one.count, received=_plain(one.received), reason=str(encodable(one.reason))
+            )
             for one in results.assertions
         ],
     )
@@ -384,7 +387,7 @@ def _verdict(verdict: Verdict) -> VerdictDocument:
     return VerdictDocument(
         rule=verdict.rule,
         is_met=verdict.is_met,
-        received=dict(verdict.received),
+        received={name: encodable(value) for name, value in verdict.received.items()},
         reason=verdict.reason,
         aborted_at_s=verdict.aborted_at_s,
     )
@@ -435,7 +438,7 @@ def _histogram(histogram: NDArray[np.uint64]) -> list[tuple[float, float, int]]:
 
 
 def _plain(received: Mapping[str, list[JsonValue]]) -> dict[str, list[Any]]:
-    return {name: list(values) for name, values in received.items()}
+    return {str(encodable(name)): [encodable(value) for value in values] for name, values in received.items()}
 
 
 def _rate(count: int, duration_s: float) -> float | None:

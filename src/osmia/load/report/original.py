@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from osmia.load.report import figures
-from osmia.load.report.document import Document, LatencyDocument, RequestsDocument, document_of
+from osmia.load.report.document import Document, LatencyDocument, RequestsDocument, StepDocument, document_of
 from osmia.load.report.reasons import original_reason
 from osmia.load.results import Results, StepResults
 from osmia.load.tally import Phase
@@ -39,21 +39,21 @@ _DURATIONS = {
 def original_json(results: Results) -> bytes:
     """One line of JSON with its end of line."""
     document = document_of(results)
-    report = _summary(results) | {"steps": _steps(results, document)} | _news(document)
+    report = _summary(results, document) | {"steps": _steps(results, document)} | _news(document)
     return msgspec.json.encode(report) + b"\n"
 
 
-def _summary(results: Results) -> dict[str, Any]:
+def _summary(results: Results, document: Document) -> dict[str, Any]:
     run = results.run
     success, server = int(run["iterations_succeeded"]), int(run["iterations_failed"])
     assertion = int(run["iterations_assertion_failed"])
-    broken = [verdict for verdict in results.verdicts if not verdict.is_met]
+    broken = [verdict for verdict in document.criteria if not verdict.is_met]
     success_perc, fail_perc = _percents(success, server + assertion)
     return {
         "success_perc": success_perc,
         "fail_perc": fail_perc,
         "test_status": "failed" if broken or results.is_aborted else "success",
-        "failed_criterias": [{"rule": one.rule, "received": dict(one.received)} for one in broken] or None,
+        "failed_criterias": [{"rule": one.rule, "received": one.received} for one in broken] or None,
         "success_count": success,
         "server_fail_count": server,
         "assertion_fail_count": assertion,
@@ -63,12 +63,12 @@ def _summary(results: Results) -> dict[str, Any]:
 
 def _steps(results: Results, document: Document) -> dict[str, Any]:
     return {
-        str(step.step.id): _step(step, described.is_tls) | _step_news(described.requests)
+        str(step.step.id): _step(step, described) | _step_news(described.requests)
         for step, described in zip(results.steps, document.steps, strict=True)
     }
 
 
-def _step(results: StepResults, is_tls: bool) -> dict[str, Any]:  # noqa: FBT001 - a fact, not a switch
+def _step(results: StepResults, described: StepDocument) -> dict[str, Any]:
     tally = results.tally
     failed, assertion_failed = int(tally["failed"]), int(tally["assertion_failed"])
     success = int(tally["answered"]) - assertion_failed
@@ -81,13 +81,13 @@ def _step(results: StepResults, is_tls: bool) -> dict[str, Any]:  # noqa: FBT001
             "assertions": {
                 "count": assertion_failed,
                 "conditions": {
-                    one.rule: {"Count": one.count, "Received": dict(one.received), "Reason": one.reason}
-                    for one in results.assertions
+                    one.rule: {"Count": one.count, "Received": one.received, "Reason": one.reason}
+                    for one in described.assertions
                 },
             },
             "server": {"count": failed, "reasons": _reasons(tally)},
         },
-        "durations": _durations(tally, is_tls),
+        "durations": _durations(tally, is_tls=described.is_tls),
         "success_count": success,
         "success_perc": success_perc,
         "fail_perc": fail_perc,
@@ -102,7 +102,7 @@ def _reasons(tally: np.void) -> dict[str, int]:
     return reasons
 
 
-def _durations(tally: np.void, is_tls: bool) -> dict[str, float]:  # noqa: FBT001 - a fact, not a switch
+def _durations(tally: np.void, *, is_tls: bool) -> dict[str, float]:
     return {
         name: round((figures.phase_of(tally, phase).mean_ns or 0) / 1e9, 6)
         for phase, name in _DURATIONS.items()
