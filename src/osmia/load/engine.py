@@ -28,6 +28,7 @@ from osmia.load.limits import limits
 from osmia.load.plan import CountKind, CountShape, Plan
 from osmia.load.results import (
     AssertionFailures,
+    Exchange,
     Reading,
     Results,
     Second,
@@ -38,6 +39,7 @@ from osmia.load.results import (
     merged_failures,
 )
 from osmia.load.shape import Planned, planned
+from osmia.load.tally import Phase
 from osmia.load.worker import Report
 
 if TYPE_CHECKING:
@@ -254,7 +256,7 @@ class Engine:
             is_interrupted=self._is_interrupted,
             is_aborted=bool(aborted),
             other_hosts=_added_up(reports),
-            exchanges=tuple(exchange for report in reports for exchange in report.findings.exchanges),
+            exchanges=_timed(self.plan, last, [one for report in reports for one in report.findings.exchanges]),
         )
 
     def _duration_s(self, last: Reading) -> float:
@@ -280,3 +282,15 @@ def _added_up(reports: list[Report]) -> dict[str, int]:
         for host, count in report.findings.other_hosts.items():
             hosts[host] = hosts.get(host, 0) + count
     return hosts
+
+
+def _timed(plan: Plan, last: Reading, exchanges: list[Exchange]) -> tuple[Exchange, ...]:
+    """A debug run's exchanges with the phases of their steps, which the last exchange of each step is given."""
+    timed = list(exchanges)
+    for index, step in enumerate(plan.steps):
+        own = [number for number, one in enumerate(timed) if one.step.id == step.id]
+        counts, sums_ns = last.steps[index]["phase_count"], last.steps[index]["phase_ns"]
+        if own:
+            phases_ns = {phase: int(sums_ns[phase]) for phase in Phase if counts[phase]}
+            timed[own[-1]] = replace(timed[own[-1]], phases_ns=phases_ns)
+    return tuple(timed)

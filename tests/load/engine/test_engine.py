@@ -27,7 +27,7 @@ from osmia.load.plan import (
     UserStage,
 )
 from osmia.load.results import Reading, Results
-from osmia.load.tally import Failure, WorkerState, views
+from osmia.load.tally import Failure, Phase, WorkerState, views
 from osmia.model.errors import ConfigError, UnavailableError
 
 MS = 1_000_000
@@ -348,6 +348,7 @@ def test_debugging_is_one_iteration_with_everything_kept() -> None:
     assert ("X", "1") in results.exchanges[0].request_headers
     assert results.exchanges[1].request_body == b"b"
     assert results.exchanges[0].service_ns == MS
+    assert results.exchanges[0].phases_ns[Phase.TOTAL] == MS
 
 
 @pytest.mark.parametrize(
