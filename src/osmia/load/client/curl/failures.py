@@ -54,7 +54,8 @@ _BY_CODE = {
 }
 
 _X509_EXPIRED = 10
-_X509_HOSTNAME = (62, 64)
+
+_UNCLEAR = (Failure.RESPONSE_MALFORMED, Failure.CONNECTION_CLOSED, Failure.CONNECTION_RESET)
 
 _ALERTS_ABOUT_OUR_CERTIFICATE = (
     "certificate required",
@@ -77,6 +78,7 @@ class Broken:
     text: str
     is_tls: bool
     has_proxy: bool
+    is_tunnelled: bool
     is_named: bool
 
     def info(self, what: int) -> int:
@@ -87,7 +89,11 @@ class Broken:
 def classify(broken: Broken) -> Failure:
     """The class of a failure."""
     decide = _DECIDED.get(broken.code)
-    return decide(broken) if decide else _BY_CODE.get(broken.code, Failure.UNKNOWN)
+    failure = decide(broken) if decide else _BY_CODE.get(broken.code, Failure.UNKNOWN)
+    if broken.is_tunnelled and failure in _UNCLEAR and not broken.info(pycurl.REQUEST_SIZE):
+        # Before a tunnel stands, all that is wrong with an answer is the proxy's fault.
+        return failure if broken.info(pycurl.HTTP_CONNECTCODE) else Failure.PROXY_FAILED
+    return failure
 
 
 def _timeout(broken: Broken) -> Failure:
@@ -111,6 +117,8 @@ def _dns(broken: Broken) -> Failure:
 
 
 def _unconnected(broken: Broken) -> Failure:
+    if broken.info(pycurl.HTTP_CONNECTCODE):
+        return _no_tunnel(broken)
     failure = _BY_ERRNO.get(broken.info(pycurl.OS_ERRNO), Failure.UNKNOWN)
     if not broken.has_proxy:
         return failure
@@ -119,14 +127,18 @@ def _unconnected(broken: Broken) -> Failure:
     return Failure.PROXY_TIMEOUT if failure is Failure.CONNECTION_TIMEOUT else Failure.PROXY_FAILED
 
 
+def _no_tunnel(broken: Broken) -> Failure:
+    """The proxy answered CONNECT with something else than 2xx."""
+    is_unknown = broken.info(pycurl.HTTP_CONNECTCODE) == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
+    return Failure.PROXY_AUTHENTICATION if is_unknown else Failure.PROXY_FAILED
+
+
 def _unverified(broken: Broken) -> Failure:
-    """The verify result is 0 where the chain is good and only the name is not: libcurl checks names itself."""
-    result = broken.info(pycurl.SSL_VERIFYRESULT)
-    if result == _X509_EXPIRED:
-        return Failure.TLS_CERTIFICATE_EXPIRED
-    if result in _X509_HOSTNAME or (result == 0 and "match" in broken.text):
+    """Names are compared by libcurl itself, and told only in words; the rest is the verify result."""
+    if "match" in broken.text:
         return Failure.TLS_HOSTNAME_MISMATCH
-    return Failure.TLS_CERTIFICATE_INVALID
+    is_expired = broken.info(pycurl.SSL_VERIFYRESULT) == _X509_EXPIRED
+    return Failure.TLS_CERTIFICATE_EXPIRED if is_expired else Failure.TLS_CERTIFICATE_INVALID
 
 
 def _handshake(broken: Broken) -> Failure:
@@ -135,7 +147,7 @@ def _handshake(broken: Broken) -> Failure:
         return Failure.TLS_CLIENT_CERTIFICATE
     if broken.info(pycurl.OS_ERRNO) == errno.ECONNRESET or "reset by peer" in text:
         return Failure.CONNECTION_RESET
-    return Failure.TLS_FAILED
+    return Failure.CONNECTION_CLOSED if "unexpected eof" in text else Failure.TLS_FAILED
 
 
 def _socks(broken: Broken) -> Failure:
@@ -155,10 +167,8 @@ def _http2(broken: Broken) -> Failure:
 def _cut(broken: Broken) -> Failure:
     """Sending or receiving failed: a proxy's answer to CONNECT, a bad encoding, an alert after TLS 1.3, the socket."""
     text = broken.text.lower()
-    answer = broken.info(pycurl.HTTP_CONNECTCODE)
-    if answer and answer // 100 != 2:  # noqa: PLR2004
-        is_unknown = answer == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
-        return Failure.PROXY_AUTHENTICATION if is_unknown else Failure.PROXY_FAILED
+    if broken.info(pycurl.HTTP_CONNECTCODE) // 100 not in (0, 2):
+        return _no_tunnel(broken)
     if "too large" in text:
         return Failure.RESPONSE_TOO_LARGE
     if "chunk" in text or "malformed" in text or "header" in text:

@@ -336,7 +336,6 @@ class Flow:
             if exchange.shows == Shows.ALWAYS or status in _REDIRECTS:
                 self._show(exchange, iteration, status)
                 return
-            exchange.lines.clear()
             exchange.chunks.clear()
         self._row(exchange, iteration, status, 0, 0)
         users = self._users
@@ -371,7 +370,6 @@ class Flow:
 
     def _show(self, exchange: Exchange, iteration: Iteration, status: int) -> None:
         head, body = final_head(exchange.lines), b"".join(exchange.chunks)
-        exchange.lines.clear()
         exchange.chunks.clear()
         service_ns = iteration.before_ns + exchange.easy.getinfo(TOTAL_TIME_T) * 1000
         verdict = self._script.inspect(iteration.state, exchange.step, status, head, body, service_ns)
@@ -396,13 +394,21 @@ class Flow:
     def _broke(self, exchange: Exchange, code: int, text: str) -> None:
         easy, endpoint = exchange.easy, exchange.endpoint
         iteration = self._detach(exchange)
-        is_named = bool(exchange.marks & Mark.NAMED)
-        failure = classify(Broken(easy, code, text, endpoint.is_tls, endpoint.proxy is not None, is_named))
+        failure = classify(
+            Broken(
+                easy,
+                code,
+                text,
+                is_tls=endpoint.is_tls,
+                has_proxy=endpoint.proxy is not None,
+                is_tunnelled=exchange.is_tunnelled,
+                is_named=bool(exchange.marks & Mark.NAMED),
+            )
+        )
         self._break_off(exchange, iteration, failure)
 
     def _break_off(self, exchange: Exchange, iteration: Iteration, failure: Failure) -> None:
         """No answer, or none that is whole."""
-        exchange.lines.clear()
         exchange.chunks.clear()
         self._fail(exchange, iteration, failure)
         if exchange.shows == Shows.ALWAYS:
@@ -458,7 +464,10 @@ class Flow:
             queued = get(QUEUE_TIME_T)
             if get(pycurl.INFO_HTTP_VERSION) == _HTTP2:
                 flags |= Mark.HTTP2
-        received_bytes = get(HEADER_SIZE) + get(SIZE_DOWNLOAD_T)
+        # libcurl counts a proxy's answer to CONNECT as header, too.
+        head_bytes = sum(map(len, exchange.lines)) if exchange.is_tunnelled else get(HEADER_SIZE)
+        received_bytes = head_bytes + get(SIZE_DOWNLOAD_T)
+        exchange.lines.clear()
         before_ns = iteration.before_ns
         if flags & Mark.HOP:
             iteration.before_ns += total * 1000

@@ -177,7 +177,7 @@ def wire(exchange: Exchange, step: WireStep, on_opened: Any, *, max_body_bytes: 
         easy.setopt(pycurl.MAXFILESIZE_LARGE, max_body_bytes)
     else:
         easy.setopt(pycurl.WRITEFUNCTION, len)  # takes everything, keeps nothing, and is no Python code
-    if not step.shows:
+    if not step.shows and not exchange.is_tunnelled:
         exchange.lines = deque(maxlen=1)  # is the head whole? see `is_cut`
     easy.setopt(pycurl.HEADERFUNCTION, exchange.lines.append)
     set_timeout(exchange, step.timeout_ns)

@@ -88,8 +88,8 @@ class Supply:
             is_multiplexed=endpoint.http is not Http.ONE,
         )
         exchange.easy.exchange = exchange
-        wire(exchange, one, self._on_opened, max_body_bytes=self._max_body_bytes)
         aim(exchange, key=party.key, is_absolute=is_absolute)
+        wire(exchange, one, self._on_opened, max_body_bytes=self._max_body_bytes)
         self.all.append(exchange)
         return exchange
 
