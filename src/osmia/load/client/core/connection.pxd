@@ -99,11 +99,6 @@ cdef inline void buffer_clear(Buffer *buffer, size_t kept) noexcept nogil:
         buffer.data = NULL
         buffer.capacity = 0
 
-cdef struct Address:
-    sockaddr_storage *socket  # points into `Target.sockets`
-    socklen_t length
-    int32_t family
-
 cdef struct Target:
     # An endpoint as the core knows it: one per distinct `Endpoint`.
     uint32_t index
@@ -199,7 +194,8 @@ cdef struct Http1:
     uint32_t scanned  # of `Answer.head`, or length of a line of control
     uint8_t state
     uint8_t is_kept  # the connection may be used again
-    uint8_t digits
+    uint8_t digits  # of a chunk size
+    uint8_t framing  # how the body ends, as far as the head has told
 
 cdef struct User:
     uint32_t number
@@ -230,6 +226,7 @@ cdef struct Iteration:
     Answer answer
     Http1 parser
     int32_t stream  # HTTP/2
+    void *stream_spare  # http2's own while the request is on a connection
     uint64_t intended_ns
     uint64_t started_ns
     uint64_t hop_ns  # start of this exchange (redirects and retries have several)

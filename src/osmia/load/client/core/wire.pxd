@@ -18,6 +18,7 @@ from osmia.load.client.core.tally cimport (
     UNKNOWN_FAILURE,
 )
 from osmia.load.client.core.tls cimport tls_read, tls_write
+from osmia.load.client.core.tls cimport tls_read, tls_write
 
 cdef extern from "sys/socket.h" nogil:
     enum:
