@@ -80,6 +80,7 @@ class Broken:
     has_proxy: bool
     is_tunnelled: bool
     is_named: bool
+    is_http2: bool
 
     def info(self, what: int) -> int:
         """One of libcurl's numbers about it."""
@@ -98,6 +99,8 @@ def classify(broken: Broken) -> Failure:
 
 def _timeout(broken: Broken) -> Failure:
     """Which phase the time ran out in: the first one that has no end. Without a byte sent it is the connection's."""
+    if "nghttp2" in broken.text:  # it has ended the connection, and libcurl waits for ever
+        return Failure.HTTP2_PROTOCOL
     if broken.info(pycurl.REQUEST_SIZE):
         return Failure.READ_TIMEOUT if broken.info(pycurl.POSTTRANSFER_TIME_T) else Failure.WRITE_TIMEOUT
     if broken.is_named and not broken.info(pycurl.NAMELOOKUP_TIME_T):
@@ -161,6 +164,8 @@ def _http2(broken: Broken) -> Failure:
         return Failure.HTTP2_REFUSED_STREAM
     if "GOAWAY" in text:
         return Failure.HTTP2_GOAWAY
+    if "FAILURE:" in text:
+        return _BY_ERRNO.get(broken.info(pycurl.OS_ERRNO), Failure.CONNECTION_CLOSED)
     return Failure.HTTP2_STREAM_RESET if broken.code == _HTTP2_STREAM else Failure.HTTP2_PROTOCOL
 
 
@@ -169,6 +174,8 @@ def _cut(broken: Broken) -> Failure:
     text = broken.text.lower()
     if broken.info(pycurl.HTTP_CONNECTCODE) // 100 not in (0, 2):
         return _no_tunnel(broken)
+    if "before giving up" in text and broken.is_http2:
+        return Failure.HTTP2_REFUSED_STREAM
     if "too large" in text:
         return Failure.RESPONSE_TOO_LARGE
     if "chunk" in text or "malformed" in text or "header" in text:

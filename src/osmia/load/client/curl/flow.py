@@ -403,6 +403,7 @@ class Flow:
                 has_proxy=endpoint.proxy is not None,
                 is_tunnelled=exchange.is_tunnelled,
                 is_named=bool(exchange.marks & Mark.NAMED),
+                is_http2=endpoint.http is Http.TWO,
             )
         )
         self._break_off(exchange, iteration, failure)
