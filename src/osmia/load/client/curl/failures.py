@@ -164,7 +164,7 @@ def _http2(broken: Broken) -> Failure:
         return Failure.HTTP2_REFUSED_STREAM
     if "GOAWAY" in text:
         return Failure.HTTP2_GOAWAY
-    if "FAILURE:" in text:
+    if not text or "FAILURE:" in text:  # nothing was wrong but that the connection ended
         return _BY_ERRNO.get(broken.info(pycurl.OS_ERRNO), Failure.CONNECTION_CLOSED)
     return Failure.HTTP2_STREAM_RESET if broken.code == _HTTP2_STREAM else Failure.HTTP2_PROTOCOL
 
