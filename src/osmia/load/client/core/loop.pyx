@@ -334,7 +334,7 @@ cdef class Loop:
             step.timeout_ns = wire.timeout_ns
             step.sleep_ns = wire.sleep_ns[0]
             step.sleep_more_ns = max(0, wire.sleep_ns[1] - wire.sleep_ns[0])
-            if wire.request is None or wire.shows != Shows.NEVER:
+            if wire.request is None or wire.shows == Shows.ALWAYS:
                 self.calls_begin = True
 
     def _take_load(self, load):
@@ -695,10 +695,14 @@ cdef class Loop:
         if run.in_flight > run.in_flight_max:
             run.in_flight_max = run.in_flight
         if self.calls_begin:
-            self._hold()
-            if self._calls.begin(it, it.user.number if self.pool == POOL_USER_KEPT else -1) == SAID_ERROR:
-                self.is_ending = True
+            self._begin_script(it)
         self._start_step(it, intended_ns, now_ns)
+
+    cdef void _begin_script(self, Iteration *it) noexcept nogil:
+        """Ask the script for the iteration's state: at its start, or, where only redirects are shown, at the first."""
+        self._hold()
+        if self._calls.begin(it, it.user.number if self.pool == POOL_USER_KEPT else -1) == SAID_ERROR:
+            self.is_ending = True
 
     cdef void _start_step(self, Iteration *it, uint64_t intended_ns, uint64_t now_ns) noexcept nogil:
         cdef Step *step = &self.steps[it.step]
@@ -1473,6 +1477,8 @@ cdef class Loop:
         tally.sent_bytes += it.sent_bytes
         it.sent_bytes = 0
         if step.shows == SHOWS_ALWAYS or (step.shows == SHOWS_REDIRECTS and _is_redirect(it.answer.status)):
+            if it.script == NULL:
+                self._begin_script(it)
             self._hold()
             said = self._calls.inspect(it, now_ns - it.started_ns)
             now_ns = clock_ns()
