@@ -75,13 +75,14 @@ class Problem:
 
 
 class ConfigFileError(ConfigError):
-    """A file has problems; `str()` is one line for each."""
+    """A file has problems; `str()` is one line for each, warnings after them: one may explain the other."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem], *, warnings: Sequence[Problem] = ()) -> None:
         first = problems[0]
         super().__init__(first.path, first.value, first.problem, remedy=first.remedy)
-        self.args = ("\n".join(map(str, problems)),)
+        self.args = ("\n".join([*map(str, problems), *(f"warning: {one}" for one in warnings)]),)
         self.problems = tuple(problems)
+        self.warnings = tuple(warnings)
 
 
 class UnavailableError(OsmiaError):

@@ -39,7 +39,7 @@ Schema: TypeAlias = dict[str, JsonValue]
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Text. Numbers and booleans are taken as they are written: a header's `1` or `010` need no quotes.
+    """Text, perhaps with `{{variables}}`. Numbers and booleans are taken as written: a header's `010` needs no quotes.
 
     `pattern`, where there is one, must match as a whole, and only text can; `form` says in words what it asks, and
     `example` shows one that is right.
@@ -48,6 +48,7 @@ class Text:
     pattern: str = ""
     form: str = "text"
     example: str = ""
+    is_template: bool = False
 
     def check(self, node: Node, path: str, report: Report) -> None:
         """Reports what is no text, or does not have the form."""
@@ -64,7 +65,7 @@ class Text:
 
     def words(self) -> str:
         """For the reference page."""
-        return self.form
+        return f"{self.form}, may hold `{{{{variables}}}}`" if self.is_template else self.form
 
     def _remedy(self, node: Node) -> str:
         if self.example:

@@ -18,7 +18,7 @@ METHODS: Final = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS")
 
 _NAME = Text(r"[a-zA-Z][a-zA-Z0-9_-]*", "a letter, then letters, digits, _ and -")
 _TEXT = Text()
-_TEMPLATE = Text(form="text, may hold `{{variables}}`")
+_TEMPLATE = Text(is_template=True)
 
 _AUTH: Final = Table(
     "auth",

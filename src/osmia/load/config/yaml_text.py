@@ -18,7 +18,7 @@ import yaml
 
 from osmia.load.config.nodes import MAX_DEPTH, MAX_NODES, Node, Place, Span, SyntaxProblemError
 
-__all__ = ["parse_yaml"]
+__all__ = ["parse_yaml", "reads_as_text"]
 
 _Parser: TypeAlias = "yaml.SafeLoader | yaml.CSafeLoader"
 _PARSER: type[_Parser] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -146,9 +146,8 @@ class _Composer:
         self._count += 1
         while not isinstance(key := self._next(), yaml.MappingEndEvent):
             if not isinstance(key, yaml.ScalarEvent):
-                raise SyntaxProblemError(
-                    _place(key), "no text where a key should be", 'text with {, [ or * needs "..."'
-                )
+                remedy = 'text that begins with {, [ or * stands in quotes: "{{name}}"'
+                raise SyntaxProblemError(_place(key), "no text where a key should be", remedy)
             part = self._part(self._next(), depth + 1)
             parts.append(part)
             if key.value == "<<" and key.implicit[0]:
@@ -243,3 +242,8 @@ def _plain(text: str, place: Place) -> _Scalar:
 def _place(event: yaml.Event) -> Place:
     mark = event.start_mark
     return Place(mark.line + 1, mark.column + 1) if mark else Place()
+
+
+def reads_as_text(plain: str) -> bool:
+    """Whether a plain scalar is text, and no number, boolean or null."""
+    return not any(pattern.fullmatch(plain) for pattern, _ in _MEANINGS)

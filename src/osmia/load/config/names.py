@@ -1,0 +1,77 @@
+"""Whether every `{{name}}` will have a value when its text is needed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+
+from osmia.load.config.cursor import Found
+from osmia.load.config.report import Report
+from osmia.load.templates import names_in
+
+__all__ = ["Scope"]
+
+
+class Scope:
+    """What is known while the steps are read in their order."""
+
+    def __init__(self, *, dynamic: Iterable[str], environment: Mapping[str, str], captured: Mapping[str, int]) -> None:
+        """`dynamic`: names behind `{{_`; `captured`: each name that any step captures, to that step's number."""
+        self._dynamic = frozenset(dynamic)
+        self._environment = environment
+        self._captured = captured
+        self._known: set[str] = set()
+
+    def add(self, names: Iterable[str]) -> None:
+        """These have a value from here on."""
+        self._known.update(names)
+
+    def check(self, found: Found, report: Report, *, is_sure: bool = True) -> None:
+        """Reports the names that will have no value; as warnings, if the text may be no template at all."""
+        for name in names_in(found.text):
+            wrong = self._wrong(name)
+            if wrong is None:
+                continue
+            problem, remedy = wrong
+            if is_sure:
+                report.error(found.path, found.node, f"{{{{{name}}}}} {problem}", remedy=remedy)
+            else:
+                report.warn(found.path, found.node, f"{{{{{name}}}}} {problem}, and is sent as it is", remedy=remedy)
+
+    def _wrong(self, name: str) -> tuple[str, str] | None:
+        """What is wrong with a name and what to do, or None."""
+        if name.startswith("$"):
+            return self._wrong_outside(name[1:])
+        if name.startswith("_"):
+            return self._wrong_dynamic(name[1:])
+        if name.startswith("rand(") and name.endswith(")"):
+            name = name[len("rand(") : -1].strip()
+        return None if name in self._known else self._unknown(name)
+
+    def _wrong_outside(self, name: str) -> tuple[str, str] | None:
+        if name in self._environment:
+            return None
+        if name in self._dynamic:
+            return "is no variable of the environment", f"random values begin with _: {{{{_{name}}}}}"
+        return "is no variable of the environment", f"set it before the start: export {name}=..."
+
+    def _wrong_dynamic(self, name: str) -> tuple[str, str] | None:
+        if name in self._dynamic:
+            return None
+        close = difflib.get_close_matches(name, self._dynamic, n=1)
+        return "is no random value", f"did you mean {{{{_{close[0]}}}}}?" if close else "see load-language.md for all"
+
+    def _unknown(self, name: str) -> tuple[str, str]:
+        if name in self._captured:
+            return "has no value yet", f"step {self._captured[name]} captures it, for the steps after it"
+        if name in self._dynamic:
+            return "has no value", f"random values begin with _: {{{{_{name}}}}}"
+        close = difflib.get_close_matches(name, self._known, n=1)
+        if close:
+            return "has no value", f"did you mean {{{{{close[0]}}}}}?"
+        return "has no value", f"give it one: env, data, or capture_env of an earlier step ({self._shown()})"
+
+    def _shown(self) -> str:
+        shown = sorted(self._known)[:8]
+        rest = ", ..." if len(self._known) > len(shown) else ""
+        return f"known here: {', '.join(shown)}{rest}" if shown else "there is none yet"

@@ -1,0 +1,59 @@
+"""What the language has against a rule, an expression or a path, as a problem and a remedy."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from osmia.load.assertions import compile_assertion
+from osmia.load.captures import compile_captures
+from osmia.load.criteria import compile_criterion
+from osmia.load.plan import Capture
+from osmia.load.variables import VARIABLE_NAMES
+from osmia.model.errors import InputError
+
+__all__ = ["Objection", "assertion_objection", "capture_objection", "criterion_objection", "dynamic_names"]
+
+
+class Objection(NamedTuple):
+    """What is wrong and what to do about it."""
+
+    problem: str
+    remedy: str
+
+
+def assertion_objection(rule: str) -> Objection | None:
+    """What is wrong with a step's rule."""
+    try:
+        compile_assertion(rule)
+    except InputError as error:
+        return _objection(error)
+    return None
+
+
+def criterion_objection(rule: str) -> Objection | None:
+    """What is wrong with a criterion's rule."""
+    try:
+        compile_criterion(rule)
+    except InputError as error:
+        return _objection(error)
+    return None
+
+
+def capture_objection(capture: Capture) -> Objection | None:
+    """What is wrong with a capture's path or expression."""
+    try:
+        compile_captures((capture,))
+    except InputError as error:
+        return _objection(error)
+    return None
+
+
+def dynamic_names() -> frozenset[str]:
+    """The names that may stand behind `{{_`."""
+    return frozenset(VARIABLE_NAMES)
+
+
+def _objection(error: InputError) -> Objection:
+    column = getattr(error, "column", 0)
+    problem = str(getattr(error, "problem", error.message))
+    return Objection(f"{problem}, in column {column} of the rule" if column else problem, error.remedy)
