@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import numpy as np
 import pytest
 
-from osmia.load.client.fake import FakeAnswer, FakeTransport
-from osmia.load.client.transport import Endpoint, Http, Pool, ProxyKind, Shows, Work
+from osmia.load.client.fake import FakeAnswer
+from osmia.load.client.transport import Endpoint, Http, Pool, ProxyKind, Shows
 from osmia.load.message import USER_AGENT
-from osmia.load.plan import BasicAuth, CountKind, CountShape, Limits, Mode, Part, Plan, Sleep, Step, Tls
-from osmia.load.scenario import Compiled, compile_plan, load_of
-from osmia.load.tally import STEP, Failure, block_bytes, views
+from osmia.load.plan import BasicAuth, Limits, Mode, Part, Sleep, Step, Tls
+from osmia.load.tally import Failure
 from osmia.model.errors import ConfigError
+from tests.load.engine.world import World, compiled, plan_of, redirect
 
 AGENT = USER_AGENT.encode()
-
-
-def plan_of(*steps: Step, count: int = 1, **settings: object) -> Plan:
-    """A plan of these steps."""
-    return Plan(steps=steps, shape=CountShape(CountKind.LINEAR, count, 1), seed=1, **settings)  # type: ignore[arg-type]  # a test's settings
-
-
-def compiled(plan: Plan) -> Compiled:
-    """The plan for worker 0, in a world where time stands still."""
-    return compile_plan(plan, worker=0, now_s=lambda: 1_000_000.0)
 
 
 def fixed(step: Step, **settings: object) -> bytes:
@@ -33,48 +20,6 @@ def fixed(step: Step, **settings: object) -> bytes:
     request = compiled(plan_of(step, **settings)).steps[0].request
     assert request is not None
     return request
-
-
-class World:
-    """A server that remembers what it was asked, and the run against it."""
-
-    def __init__(self, answer: Callable[[Endpoint, bytes], FakeAnswer | Failure]) -> None:
-        self._answer = answer
-        self.asked: list[tuple[Endpoint, bytes]] = []
-        self.steps = np.zeros(0, dtype=STEP)
-
-    def __call__(self, endpoint: Endpoint, request: bytes) -> FakeAnswer | Failure:
-        """Answer as told, and remember."""
-        self.asked.append((endpoint, request))
-        return self._answer(endpoint, request)
-
-    def run(self, plan: Plan) -> Compiled:
-        """All of a plan, by one worker, in virtual time."""
-        part = compiled(plan)
-        block = bytearray(block_bytes(len(plan.steps)))
-        run, self.steps = views(block)
-        self.tally = run[0]
-        run["zero_ns"] = 1
-        work = Work(
-            steps=part.steps,
-            load=load_of(plan, worker=0),
-            script=part.scenario,  # type: ignore[arg-type]  # its states are its own
-            block=memoryview(block),
-            pool=part.pool,
-            asks_ends=part.asks_ends,
-        )
-        FakeTransport(self).run(work)
-        return part
-
-    @property
-    def lines(self) -> list[str]:
-        """Host and request line of everything asked, in order."""
-        return [f"{endpoint.host} {request.split(b' HTTP', 1)[0].decode()}" for endpoint, request in self.asked]
-
-
-def redirect(status: int, location: str) -> FakeAnswer:
-    """An answer that leads elsewhere."""
-    return FakeAnswer(status=status, head=f"HTTP/1.1 {status} Moved\r\nLocation: {location}\r\n\r\n".encode())
 
 
 # ---- fixed requests ----
@@ -245,12 +190,12 @@ def test_a_redirect_to_another_host_goes_there() -> None:
     world = World(lambda endpoint, _: FakeAnswer() if endpoint.host == "b" else redirect(302, "https://b:444/y"))
     step = Step(id=1, url="http://a/", auth=BasicAuth("u", "p"), tls=Tls(server_name="sni.a"))
 
-    part = world.run(plan_of(step))
+    world.run(plan_of(step))
 
     endpoint, request = world.asked[1]
     assert (endpoint.host, endpoint.port, endpoint.is_tls, endpoint.server_name) == ("b", 444, True, "")
     assert b"Authorization" not in request
-    assert part.scenario.findings().other_hosts == {"b": 1}
+    assert world.findings.other_hosts == {"b": 1}
 
 
 def test_hosts_of_other_steps_are_no_strangers() -> None:
@@ -258,22 +203,22 @@ def test_hosts_of_other_steps_are_no_strangers() -> None:
     world = World(lambda endpoint, _: redirect(302, "http://b/y") if endpoint.host == "a" else FakeAnswer())
     steps = (Step(id=1, url="http://a/"), Step(id=2, url="http://b/"))
 
-    part = world.run(plan_of(*steps, limits=Limits(forbids_other_hosts=True)))
+    world.run(plan_of(*steps, limits=Limits(forbids_other_hosts=True)))
 
     assert world.lines == ["a GET /", "b GET /y", "b GET /"]
-    assert part.scenario.findings().other_hosts == {}
+    assert world.findings.other_hosts == {}
 
 
 def test_other_hosts_can_be_forbidden() -> None:
     """Nothing is sent there, the request has failed, and it is still told where it would have gone."""
     world = World(lambda _, __: redirect(302, "http://b/"))
 
-    part = world.run(plan_of(Step(id=1, url="http://a/"), limits=Limits(forbids_other_hosts=True)))
+    world.run(plan_of(Step(id=1, url="http://a/"), limits=Limits(forbids_other_hosts=True)))
 
     assert world.lines == ["a GET /"]
     assert int(world.steps[0]["errors"][Failure.REDIRECT_FORBIDDEN]) == 1
     assert int(world.tally["iterations_failed"]) == 1
-    assert part.scenario.findings().other_hosts == {"b": 1}
+    assert world.findings.other_hosts == {"b": 1}
 
 
 def test_redirects_end_after_ten() -> None:
@@ -332,8 +277,9 @@ def test_debugging_keeps_redirects_apart() -> None:
     """Each hop is an exchange of its own."""
     world = World(lambda _, request: FakeAnswer(body=b"fine") if b"/b " in request else redirect(302, "/b"))
 
-    exchanges = world.run(plan_of(Step(id=1, url="http://h/a"), is_debug=True)).scenario.findings().exchanges
+    world.run(plan_of(Step(id=1, url="http://h/a"), is_debug=True))
 
+    exchanges = world.findings.exchanges
     assert [(one.url, one.status, one.response_body) for one in exchanges] == [
         ("http://h/a", 302, b""),
         ("http://h/b", 200, b"fine"),
@@ -345,6 +291,7 @@ def test_debugging_keeps_failures() -> None:
     """What got no answer is shown with what was sent."""
     world = World(lambda _, __: Failure.CONNECTION_REFUSED)
 
-    (exchange,) = world.run(plan_of(Step(id=1, url="http://h/a"), is_debug=True)).scenario.findings().exchanges
+    world.run(plan_of(Step(id=1, url="http://h/a"), is_debug=True))
 
+    (exchange,) = world.findings.exchanges
     assert (exchange.failure, exchange.status, exchange.url) == (Failure.CONNECTION_REFUSED, 0, "http://h/a")
