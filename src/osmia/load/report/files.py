@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from osmia.load.report.document import document_json
+from osmia.load.report.html import html_page
 from osmia.load.report.junit import junit_xml
 from osmia.load.report.table import summary_csv
 from osmia.load.results import Results
@@ -15,6 +16,7 @@ __all__ = ["FORMATS", "check", "is_samples", "write"]
 
 FORMATS = {
     ".json": "the whole run as JSON",
+    ".html": "a report to look at, in one file",
     ".xml": "JUnit, for continuous integration",
     ".csv": "one row per step",
     ".ndjson": "every request as a line of JSON, while the run goes on",
@@ -24,6 +26,7 @@ FORMATS = {
 
 _WRITERS: dict[str, Callable[[Results], bytes]] = {
     ".json": document_json,
+    ".html": lambda results: html_page(results).encode(),
     ".xml": junit_xml,
     ".csv": lambda results: summary_csv(results).encode(),
 }

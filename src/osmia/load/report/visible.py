@@ -34,7 +34,7 @@ def shortened(text: str, most: int) -> str:
 
 
 def encodable(value: JsonValue) -> JsonValue:
-    """The same without halves of characters (a body may hold `\\ud800`), which are not to be written as UTF-8."""
+    r"""The same without halves of characters (a body may hold `\ud800`), which are not to be written as UTF-8."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, list):
