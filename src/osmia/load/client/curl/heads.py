@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
 
 import pycurl
+
+from osmia.load.client.curl.handles import Exchange, hear
 
 __all__ = ["final_head", "is_cut"]
 
 _BLANK = (b"\r\n", b"\n")
 
 
-def is_cut(easy: Any, lines: deque[bytes]) -> bool:  # noqa: ANN401 - pycurl has no types
+def is_cut(exchange: Exchange) -> bool:
     """Whether a connection was closed within a head, for an answer of which no body came.
 
-    To libcurl that is an answer without a body: what it has read until the end is the head.
+    To libcurl that is an answer without a body: what it has read until the end is the head. Only the last line tells.
+    A handle that did not listen gets the benefit of the doubt, once.
     """
-    return easy.getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD_T) < 0 and bool(lines) and lines[-1] not in _BLANK
+    if exchange.get(pycurl.CONTENT_LENGTH_DOWNLOAD_T) >= 0:
+        return False
+    if not exchange.hears:
+        hear(exchange)
+        return False
+    return bool(exchange.lines) and exchange.lines[-1] not in _BLANK
 
 
 def final_head(received: deque[bytes]) -> bytes:

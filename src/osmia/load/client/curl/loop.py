@@ -17,6 +17,8 @@ from __future__ import annotations
 import os
 import select
 import time
+from collections import deque
+from collections.abc import Callable
 from typing import Any, Self
 
 import pycurl
@@ -26,6 +28,7 @@ from osmia.load.client.curl.alarm import Alarm
 __all__ = ["Loop", "inode_of"]
 
 _MASKS = (0, select.EPOLLIN, select.EPOLLOUT, select.EPOLLIN | select.EPOLLOUT)
+_SELECTED = {select.EPOLLIN: pycurl.CSELECT_IN}
 _MS_NS = 1_000_000
 _UNREGISTERED = -1
 _LOOKS = 64
@@ -46,9 +49,11 @@ class Loop:
         self._epoll = select.epoll()
         self._alarm = Alarm()
         self._timer_ns = 0
+        self._timers: deque[int] = deque(maxlen=1)
         self._epoll.register(self._alarm.fd, select.EPOLLIN)
-        self.multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
-        self.multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
+        self.multi.setopt(pycurl.M_SOCKETFUNCTION, self._socket_function())
+        # Called more than twice per request, of which only the last before a wait counts: no Python code.
+        self.multi.setopt(pycurl.M_TIMERFUNCTION, self._timers.append)
         self.multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
         self.multi.setopt(pycurl.M_MAXCONNECTS, max_connections)
         self.multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, max_connections)
@@ -91,7 +96,12 @@ class Loop:
 
     def turn(self, until_ns: int, longest_s: float) -> None:
         """Wait for descriptors until `until_ns` (0: never), `longest_s` or libcurl's timer, and let libcurl act."""
+        if self._timers:
+            timeout_ms = self._timers.pop()
+            self._timer_ns = 0 if timeout_ms < 0 else time.monotonic_ns() + timeout_ms * _MS_NS
         timer_ns = self._timer_ns
+        if 0 < timer_ns <= time.monotonic_ns():
+            longest_s = 0
         wake_ns = min(until_ns, timer_ns) if until_ns and timer_ns else until_ns or timer_ns
         if longest_s:
             self._alarm.set(wake_ns)
@@ -100,44 +110,48 @@ class Loop:
         for fd, event in self._epoll.poll(longest_s, 1024):
             if fd in idle:
                 self._forget(fd)
-            elif event == select.EPOLLIN:
-                if fd == alarm:
-                    self._alarm.silence()
-                else:
-                    act(fd, pycurl.CSELECT_IN)
+            elif fd == alarm:
+                self._alarm.silence()
             else:
-                act(fd, _selected(event))
-        if self._timer_ns and self._timer_ns <= time.monotonic_ns():
+                act(fd, _SELECTED.get(event) or _selected(event))
+        if 0 < self._timer_ns <= time.monotonic_ns():
             self._timer_ns = 0
             self.kick()
 
-    def _on_socket(self, what: int, fd: int, _multi: object, _data: object) -> None:
-        if what == pycurl.POLL_REMOVE:
-            if fd in self.open:
-                self._idle.add(fd)
-            else:
-                self._foreign.discard(fd)
-                self._epoll.unregister(fd)
-            return
-        mask = _MASKS[what]
-        known = self.open.get(fd)
-        if known == mask:
-            self._idle.discard(fd)
-        elif known is not None:
-            self._idle.discard(fd)
-            self.open[fd] = mask
-            if known == _UNREGISTERED:
-                self._epoll.register(fd, mask)
-            else:
-                self._epoll.modify(fd, mask)
-        elif fd in self._foreign:
-            self._epoll.modify(fd, mask)
-        else:
-            self._epoll.register(fd, mask)
-            self._foreign.add(fd)
+    def _socket_function(self) -> Callable[[int, int, object, object], None]:
+        """For M_SOCKETFUNCTION, which is called twice per request: a closure, and first the cases that are common."""
+        registered, keep, want = self.open.get, self._idle.add, self._idle.discard
 
-    def _on_timer(self, timeout_ms: int) -> None:
-        self._timer_ns = 0 if timeout_ms < 0 else time.monotonic_ns() + timeout_ms * _MS_NS
+        def on_socket(what: int, fd: int, _multi: object, _data: object) -> None:
+            known = registered(fd)
+            if known is None:
+                self._on_foreign(what, fd)
+            elif what == pycurl.POLL_REMOVE:
+                keep(fd)
+            else:
+                want(fd)
+                if known != _MASKS[what]:
+                    self._register(fd, known, _MASKS[what])
+
+        return on_socket
+
+    def _register(self, fd: int, known: int, mask: int) -> None:
+        self.open[fd] = mask
+        if known == _UNREGISTERED:
+            self._epoll.register(fd, mask)
+        else:
+            self._epoll.modify(fd, mask)
+
+    def _on_foreign(self, what: int, fd: int) -> None:
+        """A descriptor that is not a connection."""
+        if what == pycurl.POLL_REMOVE:
+            self._foreign.discard(fd)
+            self._epoll.unregister(fd)
+        elif fd in self._foreign:
+            self._epoll.modify(fd, _MASKS[what])
+        else:
+            self._epoll.register(fd, _MASKS[what])
+            self._foreign.add(fd)
 
     def _forget(self, fd: int) -> None:
         """A descriptor that nobody wants has something to say: the connection's end."""

@@ -79,6 +79,7 @@ class UserSource:
         self.active = 0
         self.taken = 0
         self.left = _NEVER if users.count is None else users.count
+        self.stride = users.stride
         self.end_ns = zero_ns + users.duration_ns
         self._users = users
         self._changes = deque((zero_ns + at_ns, count) for at_ns, count in sorted(users.changes))
@@ -94,9 +95,14 @@ class UserSource:
             self.target = self._changes.popleft()[1]
         return now_ns < self.end_ns and self.left > 0
 
-    def take(self) -> int:
+    @property
+    def next_number(self) -> int:
         """The number of the iteration that begins next."""
-        number = self._users.first + self.taken * self._users.stride
-        self.taken += 1
-        self.left -= 1
+        return self._users.first + self.taken * self.stride
+
+    def take(self, count: int = 1) -> int:
+        """Some iterations begin; the first one's number."""
+        number = self.next_number
+        self.taken += count
+        self.left -= count
         return number

@@ -21,6 +21,8 @@ class Supply:
 
     def __init__(self, work: Work, on_opened: Any) -> None:  # noqa: ANN401 - pycurl has no types
         self.all: list[Exchange] = []
+        self.of: dict[Any, Exchange] = {}
+        """The exchange of each easy handle."""
         self._steps = list(work.steps)
         self._max_body_bytes = work.max_body_bytes
         self._on_opened = on_opened
@@ -42,7 +44,7 @@ class Supply:
         one = self._steps[step]
         exchange = self._make(party, step, one.endpoint, is_absolute=_is_for_proxy(one.endpoint, request))
         load(exchange, request, is_head=one.is_head)
-        exchange.is_fixed = True
+        exchange.is_simple = not exchange.is_multiplexed and not exchange.is_tunnelled
         exchange.sent_bytes = len(one.request or b"")
         exchange.home = idle
         if self._is_new_each_time and not one.shows and self._last_uses[step]:
@@ -75,19 +77,22 @@ class Supply:
         for exchange in self.all:
             exchange.easy.close()
         self.all.clear()
+        self.of.clear()
 
     def _make(self, party: Party, step: int, endpoint: Endpoint, *, is_absolute: bool) -> Exchange:
         one = self._steps[step]
         is_named = not _is_address(endpoint.proxy.host if endpoint.proxy else endpoint.host)
+        easy = pycurl.Curl()
         exchange = Exchange(
-            easy=pycurl.Curl(),
+            easy=easy,
+            get=easy.getinfo,
             step=step,
             endpoint=endpoint,
             marks=Mark.NAMED if is_named else 0,
             shows=one.shows,
             is_multiplexed=endpoint.http is not Http.ONE,
         )
-        exchange.easy.exchange = exchange
+        self.of[easy] = exchange
         aim(exchange, key=party.key, is_absolute=is_absolute)
         wire(exchange, one, self._on_opened, max_body_bytes=self._max_body_bytes)
         self.all.append(exchange)
