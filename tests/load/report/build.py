@@ -13,9 +13,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from osmia.load.plan import Criterion, Plan, RateShape, RateStage, Step
+from osmia.load.plan import Capture, CaptureSource, Criterion, Plan, RateShape, RateStage, Step
 from osmia.load.results import (
     AssertionFailures,
+    Exchange,
     Reading,
     Results,
     Series,
@@ -28,7 +29,19 @@ from osmia.load.results import (
 from osmia.load.tally import Failure, Phase, block_bytes, views
 from osmia.model.histogram import buckets_of
 
-__all__ = ["BEGAN_AT_S", "Target", "empty", "failing", "healthy", "hostile", "ramp", "readings_of", "results_of"]
+__all__ = [
+    "BEGAN_AT_S",
+    "HOSTILE",
+    "Target",
+    "debugged",
+    "empty",
+    "failing",
+    "healthy",
+    "hostile",
+    "ramp",
+    "readings_of",
+    "results_of",
+]
 
 BEGAN_AT_S = 1_795_478_400.0
 """2026-11-24 00:00 UTC."""
@@ -286,3 +299,49 @@ def hostile() -> Results:
         workers=(WorkerHealth(0, 0.3, 1 << 20, failure=HOSTILE),),
         other_hosts={HOSTILE: 3},
     )
+
+
+def debugged() -> Results:
+    """One iteration of three steps: answered with a broken assertion, redirected, and never answered."""
+    first = replace(_STEPS[1], captures=(Capture("RATE", CaptureSource.BODY_JSON, "rate"),))
+    plan = Plan(steps=(first, _STEPS[0], _STEPS[2]), shape=RateShape((RateStage(1.0, 1, 1),)), is_debug=True)
+    ok = {"response_headers": (("Content-Type", "application/json"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"))}
+    exchanges = (
+        Exchange(
+            step=first,
+            method="GET",
+            url="http://testserver:8200/exchange_rate/EUR/USD/?full=1",
+            request_headers=(("Host", "testserver:8200"), ("X-Trace", "\x1b[2J")),
+            status=503,
+            response_headers=ok["response_headers"],
+            response_body=b'{"rate":1.08,"day":"2026-11-24"}',
+            service_ns=31_200_000,
+            phases_ns={Phase.CONNECT: 700_000, Phase.SERVER_PROCESSING: 30_000_000, Phase.TOTAL: 31_200_000},
+            environment={"BASE": "EUR", "QUOTES": ["USD", "GBP"]},
+            data={"data.users.name": "Ada"},
+            failed_captures={"RATE": "no such path"},
+            failed_assertions=(
+                AssertionFailures("equals(status_code, 200)", 1, {"status_code": [503]}, "503 is not 200"),
+            ),
+        ),
+        Exchange(
+            step=_STEPS[0], method="GET", url="http://testserver:8200/currencies/", status=302, service_ns=900_000
+        ),
+        Exchange(
+            step=_STEPS[0],
+            method="GET",
+            url="http://testserver:8200/currencies/all",
+            status=200,
+            response_body=bytes(range(256)),
+            service_ns=1_100_000,
+        ),
+        Exchange(
+            step=_STEPS[2],
+            method="POST",
+            url="https://testserver:8443/status",
+            request_body=b'{"a": 1}',
+            failure=Failure.CONNECTION_REFUSED,
+            detail="127.0.0.1:8443",
+        ),
+    )
+    return replace(results_of(plan, [Target()] * 3, [1]), exchanges=exchanges)
