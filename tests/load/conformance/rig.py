@@ -14,10 +14,10 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,7 @@ __all__ = ["Answers", "Link", "Outcome", "Peer", "Stage", "Witness", "exercise",
 HANG_S = 12
 _SECOND_NS = 1_000_000_000
 
+_T = TypeVar("_T")
 Handler = Callable[["Link"], Awaitable[None]]
 Answers = bytes | Outgoing | Give | bool
 
@@ -131,21 +132,29 @@ class Stage:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._servers: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self.peers: list[Peer] = []
+        self._closers: list[Callable[[], object]] = []
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(5)
+        self.call(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._loop.close()
 
+    def call(self, coroutine: Coroutine[object, object, _T]) -> _T:
+        """Run something on the servers' loop."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(5)
+
+    def on_close(self, closer: Callable[[], object]) -> None:
+        """Call this on the loop at the end."""
+        self._closers.append(closer)
+
     def serve(self, handler: Handler, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> Peer:
         """A server that runs `handler` for each connection."""
-        return asyncio.run_coroutine_threadsafe(self._serve(handler, host, tls), self._loop).result(5)
+        return self.call(self._serve(handler, host, tls))
 
     def answer(self, *answers: bytes, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Peer:
         """A server that answers the requests of each connection in turn, the last answer for ever."""
@@ -192,10 +201,11 @@ class Stage:
         server = await asyncio.start_server(accepted, host, 0, ssl=tls, limit=1 << 22, backlog=512)
         peer.port = server.sockets[0].getsockname()[1]
         self._servers.append(server)
-        self.peers.append(peer)
         return peer
 
     async def _close(self) -> None:
+        for closer in self._closers:
+            closer()
         for server in self._servers:
             server.close()
         for task in list(self._tasks):

@@ -53,6 +53,14 @@ _BY_CODE = {
     _HTTP3: Failure.RESPONSE_MALFORMED,
 }
 
+_BY_WORDS = (
+    ("failed to connect", Failure.CONNECTION_REFUSED),  # QUIC: an ICMP message for the first datagram
+    ("too large", Failure.RESPONSE_TOO_LARGE),
+    ("chunk", Failure.RESPONSE_MALFORMED),
+    ("malformed", Failure.RESPONSE_MALFORMED),
+    ("header", Failure.RESPONSE_MALFORMED),
+)
+
 _X509_EXPIRED = 10
 
 _UNCLEAR = (Failure.RESPONSE_MALFORMED, Failure.CONNECTION_CLOSED, Failure.CONNECTION_RESET)
@@ -176,14 +184,14 @@ def _cut(broken: Broken) -> Failure:
         return _no_tunnel(broken)
     if "before giving up" in text and broken.is_http2:
         return Failure.HTTP2_REFUSED_STREAM
-    if "too large" in text:
-        return Failure.RESPONSE_TOO_LARGE
-    if "chunk" in text or "malformed" in text or "header" in text:
-        return Failure.RESPONSE_MALFORMED
+    for words, failure in _BY_WORDS:
+        if words in text:
+            return failure
     if "alert" in text:
         return _handshake(broken)
-    failure = _BY_ERRNO.get(broken.info(pycurl.OS_ERRNO), Failure.CONNECTION_CLOSED)
-    return Failure.CONNECTION_RESET if "reset by peer" in text else failure
+    if "reset by peer" in text:
+        return Failure.CONNECTION_RESET
+    return _BY_ERRNO.get(broken.info(pycurl.OS_ERRNO), Failure.CONNECTION_CLOSED)
 
 
 _DECIDED: dict[int, Callable[[Broken], Failure]] = {
