@@ -23,6 +23,7 @@ from osmia.load.report.page.sections import (
     key_figures,
     outcomes,
     seconds_table,
+    shown_steps,
     step_section,
     steps_table,
 )
@@ -87,6 +88,7 @@ def _top() -> Raw:
 
 def _main(document: Document, outcome: Outcome) -> list[Child]:
     left = tag("div", over_time(document), distribution(document.requests), class_="stackup")
+    shown = shown_steps(document)
     cards = [criteria(document), steps_table(document), outcomes(document.requests), generator(document)]
     right = tag("aside", cards, class_="stackup")
     return [
@@ -94,7 +96,8 @@ def _main(document: Document, outcome: Outcome) -> list[Child]:
         _limits(document),
         key_figures(document),
         tag("div", left, right, class_="columns"),
-        [step_section(step) for step in document.steps],
+        [step_section(step) for step in shown],
+        _left_out(len(document.steps) - len(shown)),
         _other_hosts(document),
         seconds_table(document.series),
         tag("footer", _HOW_TO_READ),
@@ -130,6 +133,13 @@ def _limits(document: Document) -> Raw:
         "b", "The generator, not only the target, was the limit: read rates and latencies with care.", class_="warning"
     )
     return tag("section", title, tag("ul", [tag("li", limit) for limit in limits]), class_="card limits", role="alert")
+
+
+def _left_out(count: int) -> Raw:
+    if not count:
+        return Raw("")
+    told = f"{plural(count, 'more step')} with fewer failures and shorter times: in the table above, whole in run.json."
+    return tag("p", told, class_="dim")
 
 
 def _other_hosts(document: Document) -> Raw:

@@ -28,7 +28,16 @@ from osmia.load.report.page.markup import Child, Raw, joined, tag
 from osmia.load.report.text import PHASE_NAMES, QUANTILE_NAMES
 from osmia.load.report.visible import received_text, shortened, value_text
 
-__all__ = ["criteria", "generator", "key_figures", "outcomes", "seconds_table", "step_section", "steps_table"]
+__all__ = [
+    "criteria",
+    "generator",
+    "key_figures",
+    "outcomes",
+    "seconds_table",
+    "shown_steps",
+    "step_section",
+    "steps_table",
+]
 
 _PHASE_LOOKS = {
     "dns": "k-r1",
@@ -39,6 +48,7 @@ _PHASE_LOOKS = {
     "response_read": "k-r2",
 }
 _MOST_RECEIVED = 400
+_MOST_SECTIONS = 20
 
 
 def _ms(value: float | None) -> str:
@@ -113,11 +123,22 @@ def criteria(document: Document) -> Raw:
     return tag("section", tag("h3", "Criteria"), tag("table", tag("tbody", rows), class_="verdict"), class_="card")
 
 
+def shown_steps(document: Document) -> list[StepDocument]:
+    """The steps that get a section: all, or of very many those with most failures and then the slowest, in order."""
+    worst = sorted(
+        document.steps,
+        key=lambda step: (step.requests.failed + step.requests.assertion_failed, step.requests.response.p95_ms or 0),
+        reverse=True,
+    )[:_MOST_SECTIONS]
+    return [step for step in document.steps if step in worst]
+
+
 def steps_table(document: Document) -> Raw:
     """The steps at a glance, each a link to its section."""
+    linked = {step.id for step in shown_steps(document)}
     rows = [
         [
-            joined([tag("a", f"{step.id} {step.name or step.url}", href=f"#step-{step.id}")]),
+            joined([_step_link(step, is_linked=step.id in linked)]),
             rate_text(step.requests.rate_per_s).removesuffix("/s"),
             _ms(step.requests.response.p95_ms),
             _failed_share(step.requests),
@@ -125,6 +146,11 @@ def steps_table(document: Document) -> Raw:
         for step in document.steps
     ]
     return tag("section", tag("h3", "Steps"), _table(["/s", "p95", "failed"], rows, first="step"), class_="card")
+
+
+def _step_link(step: StepDocument, *, is_linked: bool) -> Raw:
+    name = shortened(f"{step.id} {step.name or step.url}", 120)
+    return tag("a", name, href=f"#step-{step.id}") if is_linked else tag("span", name)
 
 
 def _failed_share(requests: RequestsDocument) -> Raw:
@@ -287,7 +313,7 @@ _SECONDS = {
     "service_p99_ms": _ms,
 }
 _SECONDS_HEAD = ["done", "asked", "no answer", "5xx", "wrong", "in flight", "p50", "p95", "p99", "service p99"]
-_MOST_ROWS = 600
+_MOST_ROWS = 240
 
 
 def seconds_table(series: Sequence[SecondDocument]) -> Raw:
