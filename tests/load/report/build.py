@@ -276,7 +276,7 @@ def empty() -> Results:
     return replace(results_of(plan, [Target()], []), is_interrupted=True, workers=())
 
 
-HOSTILE = '<script>alert("x")</script>\'"&]]>\x1b[31m\u202e{{'
+HOSTILE = '<script>alert("x")</script>\'"&]]>\x1b[31m\u202e\ud800{{'
 
 
 def hostile() -> Results:

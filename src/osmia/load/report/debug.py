@@ -80,7 +80,9 @@ def _request(console: Console, exchange: Exchange) -> None:
     console.print(Text(f"* {visible(exchange.url)}", style="dim"))
     parts = urlsplit(exchange.url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    _lines(console, ">", f"{exchange.method} {target} {exchange.http_version}", exchange.request_headers, "cyan")
+    # The version is that of the answer; what is below 2 was asked for as 1.1.
+    version = exchange.http_version if exchange.http_version[:6] in {"HTTP/2", "HTTP/3"} else "HTTP/1.1"
+    _lines(console, ">", f"{exchange.method} {target} {version}", exchange.request_headers, "cyan")
     _body(console, ">", exchange.request_body)
 
 

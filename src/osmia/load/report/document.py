@@ -7,6 +7,7 @@ first and below the second number; an open last bucket has both equal.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,7 @@ __all__ = [
     "WorkerDocument",
     "document_json",
     "document_of",
+    "encoded",
     "schema",
 ]
 
@@ -261,7 +263,15 @@ def document_of(results: Results) -> Document:
 
 def document_json(results: Results) -> bytes:
     """The document as indented JSON with an end of line."""
-    return msgspec.json.format(msgspec.json.encode(document_of(results)), indent=2) + b"\n"
+    return msgspec.json.format(encoded(document_of(results)), indent=2) + b"\n"
+
+
+def encoded(value: object) -> bytes:
+    """A value as JSON; a text with half a character in it, which is no UTF-8, has a question mark there."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(value), ensure_ascii=False).encode("utf-8", "replace")
 
 
 def schema() -> dict[str, Any]:

@@ -28,7 +28,7 @@ _WRITERS: dict[str, Callable[[Results], bytes]] = {
     ".json": document_json,
     ".html": lambda results: html_page(results).encode(),
     ".xml": junit_xml,
-    ".csv": lambda results: summary_csv(results).encode(),
+    ".csv": lambda results: summary_csv(results).encode("utf-8", "replace"),
 }
 _SAME = {".htm": ".html", ".jsonl": ".ndjson", ".junit": ".xml"}
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from osmia.load.report import figures
-from osmia.load.report.document import Document, LatencyDocument, RequestsDocument, StepDocument, document_of
+from osmia.load.report.document import Document, LatencyDocument, RequestsDocument, StepDocument, document_of, encoded
 from osmia.load.report.reasons import original_reason
 from osmia.load.results import Results, StepResults
 from osmia.load.tally import Phase
@@ -40,7 +40,7 @@ def original_json(results: Results) -> bytes:
     """One line of JSON with its end of line."""
     document = document_of(results)
     report = _summary(results, document) | {"steps": _steps(results, document)} | _news(document)
-    return msgspec.json.encode(report) + b"\n"
+    return encoded(report) + b"\n"
 
 
 def _summary(results: Results, document: Document) -> dict[str, Any]:

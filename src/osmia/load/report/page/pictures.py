@@ -151,7 +151,7 @@ def _latencies(frame: _Frame) -> Raw:
         ),
         summary=f"The worst p99 was {_ms(max(known))}",
         x_label="time since the start",
-        y_label="logarithmic" if is_logarithmic else "",
+        y_label="time, logarithmic" if is_logarithmic else "time",
         note=f"{frame.note}, the worst of it" if frame.note else "",
     )
 

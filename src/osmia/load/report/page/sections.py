@@ -216,7 +216,7 @@ def step_section(step: StepDocument) -> Raw:
     requests = step.requests
     header = tag(
         "header",
-        tag("h2", f"{step.id} {step.name}".rstrip(), id=f"step-{step.id}"),
+        tag("h2", f"{step.id} {step.name}" if step.name else f"Step {step.id}", id=f"step-{step.id}"),
         tag("span", f"{step.method} {step.url}", class_="mono dim"),
     )
     numbers = tag("p", _step_numbers(requests), class_="dim")
