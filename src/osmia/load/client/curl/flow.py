@@ -50,6 +50,8 @@ _LONGEST_WAIT_S = 0.02
 """How late a stop is seen."""
 _HTTP2 = 3  # what CURLINFO_HTTP_VERSION says for it
 _NEVER = 1 << 62
+_AT_ONCE = 32
+"""Arrivals that are begun before answers are looked at again: each of those frees a connection for the next."""
 _WHOLE = Mark.FIRST | Mark.LAST
 _STOP_STARTING = 1
 _GIVE_UP = 2
@@ -90,13 +92,13 @@ class Flow:
         self._arrivals = ArrivalSource(work.load, zero_ns) if isinstance(work.load, Arrivals) else None
         self._users = None if isinstance(work.load, Arrivals) else UserSource(work.load, zero_ns)
         self._supply = Supply(work, loop.on_opened)
+        is_multiplexed = any(one.endpoint.http is not Http.ONE for one in self._steps)
         self._parties = Parties(work.pool, len(self._steps))
         self._hangs_up = work.pool is Pool.PER_USER_NEW
         self._records = Records(work.block, is_open=self._users is None, on_samples=work.on_samples)
         self._buffer, self._rows, self._count_ns = self._records.buffer, 0, 0
         self._stop = work.block[:4].cast("I")
         self._random = random.Random(work.seed)  # noqa: S311 - think times are no secrets
-        is_multiplexed = any(one.endpoint.http is not Http.ONE for one in self._steps)
         self._busy_limit = _NEVER if is_multiplexed else work.max_connections
         self._flight_limit = work.max_in_flight or _NEVER
         only = self._steps[0]
@@ -165,7 +167,8 @@ class Flow:
         arrivals = self._arrivals
         if arrivals is None or stop >= _STOP_STARTING:
             return False
-        while 0 < arrivals.next_ns <= now_ns and self._has_room():
+        most = self._begun + _AT_ONCE
+        while 0 < arrivals.next_ns <= now_ns and self._begun < most and self._has_room():
             number, intended_ns = arrivals.take()
             self._begin(Iteration(number, self._parties.take(), intended_ns))
             if self._is_added:  # at once: what is sent together would all be late for the last of them

@@ -14,6 +14,7 @@ it stays registered: two system calls less per request, a fifth of the CPU time 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import time
@@ -146,7 +147,8 @@ class Loop:
         """A descriptor that is not a connection."""
         if what == pycurl.POLL_REMOVE:
             self._foreign.discard(fd)
-            self._epoll.unregister(fd)
+            with contextlib.suppress(OSError):
+                self._epoll.unregister(fd)
         elif fd in self._foreign:
             self._epoll.modify(fd, _MASKS[what])
         else:
@@ -156,8 +158,9 @@ class Loop:
     def _forget(self, fd: int) -> None:
         """A descriptor that nobody wants has something to say: the connection's end."""
         self._idle.discard(fd)
-        self._epoll.unregister(fd)
         self.open[fd] = _UNREGISTERED
+        with contextlib.suppress(OSError):  # libcurl may have closed it since the events were read
+            self._epoll.unregister(fd)
 
 
 def _selected(event: int) -> int:
