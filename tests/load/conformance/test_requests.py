@@ -145,9 +145,14 @@ def test_a_redirect_is_followed_as_the_script_says(transport: Transport, stage: 
     script = Witness(answers=lambda shown: get("/end") if shown.status == 302 else True)
     step = WireStep(endpoint=peer.endpoint(), request=get("/start"), shows=Shows.REDIRECTS)
 
-    outcome = exercise(transport, step, script=script, count=2, peers=[peer])
+    outcome = exercise(transport, step, script=script, count=2, peers=[peer], has_samples=True)
 
     assert peer.requests == [get("/start"), get("/end")] * 2
+    assert outcome.samples is not None
+    assert outcome.samples["status"].tolist() == [200, 200]
+    assert (outcome.samples["ended_ns"] - outcome.samples["started_ns"] >= 38_000_000).all()
+    assert outcome.steps[0]["response_max_ns"] < 2 * outcome.steps[0]["service_min_ns"]
+    assert outcome.phase_s(Phase.WAIT) < 0.01
     assert outcome.statuses() == {200: 2}
     assert outcome.steps[0]["redirects"] == 2
     assert outcome.steps[0]["started"] == outcome.steps[0]["answered"] == 2
@@ -193,6 +198,7 @@ def test_a_loop_ends_where_the_script_ends_it(transport: Transport, stage: Stage
     assert outcome.failures() == {Failure.TOO_MANY_REDIRECTS: 2}
     assert outcome.statuses() == {}
     assert outcome.steps[0]["redirects"] == 20
+    assert int(outcome.steps[0]["phase_ns"].sum()) == 0
     assert len(peer.requests) == 22
 
 

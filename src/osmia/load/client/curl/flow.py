@@ -71,10 +71,12 @@ class Iteration:
     """Of the steps that are over."""
     before_ns: int = 0
     """Of the hops of the step at hand."""
+    begun_ns: int = 0
+    """When the step at hand was begun: the start of its first hop."""
     deadline_ns: int = 0
     """When the step at hand must be over; 0 is never."""
-    hops: list[bytes] = field(default_factory=list)
-    """Rows of the step at hand that count only if it is answered in the end."""
+    hops: list[tuple[int, ...]] = field(default_factory=list)
+    """Rows of the step at hand, to be written with its last one: their times count only if that is an answer."""
     marks: int = 0
     """ITERATION_FAILED and ITERATION_ASSERTION_FAILED."""
 
@@ -234,6 +236,7 @@ class Flow:
             self._unsent(iteration, Failure.REQUEST_INVALID)
             return
         self._start(exchange, iteration)
+        iteration.begun_ns = exchange.started_ns
         iteration.deadline_ns = exchange.started_ns + timeout_ns if timeout_ns else 0
         if self._users is not None and not step:
             iteration.intended_ns = exchange.started_ns
@@ -382,7 +385,7 @@ class Flow:
             if exchange.hears:
                 exchange.lines.clear()
             iteration.number = number
-            iteration.intended_ns = exchange.started_ns = now()
+            iteration.intended_ns = iteration.begun_ns = exchange.started_ns = now()
             number += stride
             add(easy)
         begun = len(done) - len(others)
@@ -458,7 +461,6 @@ class Flow:
 
     def _fail(self, exchange: Exchange, iteration: Iteration, failure: Failure) -> None:
         iteration.marks |= Mark.ITERATION_FAILED
-        iteration.hops.clear()
         self._row(exchange, iteration, 0, failure, 0)
 
     def _give_up(self) -> None:
@@ -508,17 +510,30 @@ class Flow:
         head_bytes = sum(map(len, exchange.lines)) if exchange.is_tunnelled else get(HEADER_SIZE)
         received_bytes = head_bytes + get(SIZE_DOWNLOAD_T)
         exchange.lines.clear()
-        before_ns = iteration.before_ns
-        if flags & Mark.HOP:
-            iteration.before_ns += total * 1000
-        else:
-            iteration.service_ns += before_ns + total * 1000
+        before_ns, service_ns = iteration.before_ns, (total - queued) * 1000
+        if not flags & Mark.HOP:
+            iteration.service_ns += before_ns + service_ns
             flags |= iteration.marks | self._place(iteration)
-        self._pack(
-            iteration.number, iteration.intended_ns, exchange.started_ns, before_ns, iteration.service_ns,
+        row = (
+            iteration.number, iteration.intended_ns, iteration.begun_ns, before_ns, iteration.service_ns,
             received_bytes, sent_bytes, total, get(STARTTRANSFER_TIME_T), get(POSTTRANSFER_TIME_T),
             secured, connected, resolved, queued, connects, status, exchange.step, flags, failure,
         )  # fmt: skip
+        if flags & Mark.HOP:
+            iteration.before_ns += service_ns
+            iteration.hops.append(row)
+            return
+        if iteration.hops:
+            self._pack_hops(iteration.hops, is_answered=not failure)
+        self._pack(*row)
+
+    def _pack_hops(self, hops: list[tuple[int, ...]], *, is_answered: bool) -> None:
+        """The hops of a chain stand right before its last row, in the same block of rows."""
+        if self._rows + len(hops) >= CAPACITY:
+            self._count()
+        for *values, flags, failure in hops:
+            self._pack(*values, flags if is_answered else flags | Mark.UNTIMED, failure)
+        hops.clear()
 
     def _pack(self, *values: int) -> None:
         PACK(self._buffer, self._rows * ROW_BYTES, *values)

@@ -41,13 +41,14 @@ class Mark:
     HTTP2 = 128
     NAMED = 256  # the connection goes to a name, not to an address
     UNSENT = 512  # no request was made: the script would not
+    UNTIMED = 1024  # a hop of a chain that failed in the end
 
 
 ROW = np.dtype(
     [
         ("iteration", "<u8"),
         ("intended_ns", "<i8"),
-        ("started_ns", "<i8"),
+        ("started_ns", "<i8"),  # of the first hop
         ("before_ns", "<i8"),  # service time of the hops before this one
         ("iteration_ns", "<i8"),  # LAST: service times of all steps of the iteration
         ("received_bytes", "<i8"),
@@ -73,6 +74,12 @@ PACK = _FORMAT.pack_into
 """`PACK(buffer, offset, iteration, intended, ... failure)` in the order of `ROW`."""
 
 _US = np.uint64(1000)
+_LARGEST = 0xFFFFFFFF
+_FLAGS = (
+    (Mark.ASSERTION_FAILED, SampleFlag.ASSERTION_FAILED),
+    (Mark.RETRIED, SampleFlag.RETRIED),
+    (Mark.HTTP2, SampleFlag.HTTP2),
+)
 _PHASES = (Phase.DNS, Phase.CONNECT, Phase.TLS, Phase.REQUEST_WRITE, Phase.SERVER_PROCESSING, Phase.RESPONSE_READ)
 
 
@@ -162,13 +169,14 @@ def _count_step(step: np.void, rows: NDArray[np.void]) -> None:
     if is_failed.any():
         step["failed"] += int(is_failed.sum())
         step["errors"] += np.bincount(rows["failure"][is_failed], minlength=64).astype(np.uint64)
-    timed = rows[~is_failed]
+    is_timed = ~is_failed & ((rows["flags"] & Mark.UNTIMED) == 0)
+    timed = rows[is_timed]
     if not len(timed):
         return
     step["reused"] += int((timed["connects"] == 0).sum())
     phases = _phases(timed)
     answers = rows[is_final]
-    totals = phases[Phase.TOTAL][is_final[~is_failed]]
+    totals = phases[Phase.TOTAL][is_final[is_timed]]
     if len(answers):
         _count_answers(step, answers, totals)
     is_new = timed["connects"] > 0
@@ -223,23 +231,26 @@ def _phases(rows: NDArray[np.void]) -> NDArray[np.uint64]:
 
 
 def _samples(rows: NDArray[np.void]) -> NDArray[np.void]:
-    samples = np.zeros(len(rows), dtype=tally.SAMPLE)
-    for name in ("iteration", "step", "status", "failure"):
-        samples[name] = rows[name]
-    started = rows["started_ns"] + rows["queued_us"].astype(np.int64) * 1000
-    samples["intended_ns"] = rows["intended_ns"]
+    """One row of `tally.SAMPLE` for each request of a step: hops are added to the row that they stand before."""
+    is_last = (rows["flags"] & Mark.HOP) == 0
+    chain = np.cumsum(is_last) - is_last
+    last = rows[is_last]
+    samples = np.zeros(len(last), dtype=tally.SAMPLE)
+    for name in ("iteration", "step", "status", "failure", "intended_ns"):
+        samples[name] = last[name]
+    phases = np.zeros((len(last), len(Phase)), dtype=np.uint64)
+    np.add.at(phases, chain, _phases(rows).T)
+    received = np.zeros(len(last), dtype=np.int64)
+    np.add.at(received, chain, rows["received_bytes"])
+    samples["phase_ns"] = np.minimum(phases, _LARGEST)
+    samples["received_bytes"] = np.minimum(received, _LARGEST)
+    started = last["started_ns"] + last["queued_us"].astype(np.int64) * 1000
     samples["started_ns"] = started
-    samples["ended_ns"] = rows["started_ns"] + rows["total_us"].astype(np.int64) * 1000
-    samples["phase_ns"] = np.minimum(_phases(rows), np.uint64(0xFFFFFFFF)).T
-    samples["received_bytes"] = np.minimum(rows["received_bytes"], 0xFFFFFFFF)
-    is_answer = rows["failure"] == 0
-    flags = np.where(is_answer & (rows["connects"] == 0), SampleFlag.REUSED, 0)
-    for mark, flag in (
-        (Mark.ASSERTION_FAILED, SampleFlag.ASSERTION_FAILED),
-        (Mark.RETRIED, SampleFlag.RETRIED),
-        (Mark.HTTP2, SampleFlag.HTTP2),
-    ):
-        flags |= np.where((rows["flags"] & mark) > 0, flag, 0)
+    samples["ended_ns"] = started + phases[:, Phase.TOTAL].astype(np.int64)
+    is_reused = (last["failure"] == 0) & (last["connects"] == 0)
+    flags = np.where(is_reused, int(SampleFlag.REUSED), 0)
+    for mark, flag in _FLAGS:
+        flags |= np.where((last["flags"] & mark) > 0, int(flag), 0)
     samples["flags"] = flags
     return samples
 
