@@ -170,7 +170,13 @@ cdef struct Connection:
     void *tls_spare
     nghttp2_session *h2
     void *h2_spare
-    uint32_t streams  # with an iteration
+    uint32_t unsubmitted  # iterations that wait for it to open or for its SETTINGS
+    uint8_t is_shared  # in `Target.shared`
+    uint8_t is_dirty  # there may be something to flush
+    Connection *next_dirty
+    Connection *next_shared
+    Connection *previous_shared
+    uint32_t streams  # iterations on it
     uint32_t room  # how many more it can be given now
     Iteration *ended  # answers that are whole or failed, in order, by it.next_ended
     Iteration *ended_last

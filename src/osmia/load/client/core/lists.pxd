@@ -28,11 +28,34 @@ cdef inline void connections_remove(Connection **first, Connection *c) noexcept 
     c.next = c.previous = NULL
 
 
+cdef inline void shared_push(Connection **first, Connection *c) noexcept nogil:
+    c.is_shared = True
+    c.previous_shared = NULL
+    c.next_shared = first[0]
+    if c.next_shared != NULL:
+        c.next_shared.previous_shared = c
+    first[0] = c
+
+
+cdef inline void shared_remove(Connection **first, Connection *c) noexcept nogil:
+    if not c.is_shared:
+        return
+    c.is_shared = False
+    if c.next_shared != NULL:
+        c.next_shared.previous_shared = c.previous_shared
+    if c.previous_shared != NULL:
+        c.previous_shared.next_shared = c.next_shared
+    else:
+        first[0] = c.next_shared
+    c.next_shared = c.previous_shared = NULL
+
+
 # ---- iterations with a request on a connection ----
 
 
 cdef inline void attach(Connection *c, Iteration *it) noexcept nogil:
     it.connection = c
+    c.streams += 1
     it.previous_on = NULL
     it.next_on = c.first
     if c.first != NULL:
@@ -41,6 +64,7 @@ cdef inline void attach(Connection *c, Iteration *it) noexcept nogil:
 
 
 cdef inline void detach(Iteration *it) noexcept nogil:
+    it.connection.streams -= 1
     if it.next_on != NULL:
         it.next_on.previous_on = it.previous_on
     if it.previous_on != NULL:

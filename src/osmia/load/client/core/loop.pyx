@@ -63,6 +63,17 @@ from osmia.load.client.core.connection cimport (
 )
 from osmia.load.client.core.counting cimport count_answer, count_exchange, count_iteration, fill_sample
 from osmia.load.client.core.http1 cimport HTTP1_MORE, HTTP1_WHOLE, http1_begin, http1_end, http1_feed
+from osmia.load.client.core.http2 cimport (
+    http2_cancel,
+    http2_close,
+    http2_flush,
+    http2_is_over,
+    http2_is_settled,
+    http2_lost,
+    http2_open,
+    http2_receive,
+    http2_submit,
+)
 from osmia.load.client.core.lists cimport (
     ALARM_CONNECTION,
     ALARM_ITERATION,
@@ -83,6 +94,8 @@ from osmia.load.client.core.lists cimport (
     queue_add,
     queue_remove,
     queue_take,
+    shared_push,
+    shared_remove,
 )
 from osmia.load.client.core.resolver cimport resolver_failure, resolver_start, resolver_take
 from osmia.load.client.core.script cimport (
@@ -240,6 +253,7 @@ cdef class Loop:
     cdef uint32_t connection_slabs
     cdef Connection *free_connections
     cdef Connection *closed_connections  # their structs may be used again after this turn
+    cdef Connection *dirty_connections  # HTTP/2: flushed at the end of the turn
     cdef uint64_t idle_count
     cdef uint32_t evict_at
     cdef uint32_t lookups
@@ -511,6 +525,7 @@ cdef class Loop:
                 self._expire(now_ns)
             if now_ns >= self.tick_ns:
                 self._tick(now_ns)
+            self._flush_streams()
             self._reuse_closed()
 
     cdef inline bint _is_over(self) noexcept nogil:
@@ -651,7 +666,7 @@ cdef class Loop:
             return False
         if self.waiting.first != NULL or self.is_draining:
             return False
-        return self.idle_count > 0 or self.run.connections < self.max_connections
+        return self._has_room(self.steps[0].target)
 
     cdef void _change_users(self, uint64_t now_ns) noexcept nogil:
         cdef Iteration *it
@@ -941,9 +956,23 @@ cdef class Loop:
         if it.state == ITERATION_WAITING:
             queue_remove(&self.waiting, it)
         elif c != NULL:
-            detach(it)
-            self._close(c)
+            self._take_off(c, it)
         self._defer(it, failure)
+
+    cdef void _take_off(self, Connection *c, Iteration *it) noexcept nogil:
+        """A request is given up; others on the same connection are not."""
+        if it.stream_spare != NULL:
+            http2_cancel(c, it)
+            self._make_dirty(c)
+        elif c.unsubmitted:
+            c.unsubmitted -= 1
+        detach(it)
+        if c.first != NULL:
+            return
+        if c.h2 != NULL and c.is_used:
+            self._release(c)
+        else:
+            self._close(c)
 
     # ---- what could not be done at once ----
 
@@ -965,7 +994,7 @@ cdef class Loop:
                 self._place(it, clock_ns())
             else:
                 self._fail(it, clock_ns())
-        while self.waiting.first != NULL and self._may_place(self.waiting.first) and not self.is_ending:
+        while self.waiting.first != NULL and self._has_room(self.waiting.first.target) and not self.is_ending:
             self._place(queue_take(&self.waiting), clock_ns())
         if self.run.backlog:
             self._begin_due(now_ns)
@@ -1014,8 +1043,11 @@ cdef class Loop:
 
     # ---- connections ----
 
-    cdef inline bint _may_place(self, Iteration *it) noexcept nogil:
-        return self.idle_count > 0 or self.run.connections < self.max_connections
+    cdef bint _has_room(self, Target *target) noexcept nogil:
+        """Whether a request could be placed now."""
+        if self.idle_count > 0 or self.run.connections < self.max_connections:
+            return True
+        return target.shared != NULL and self._shared_connection(target) != NULL
 
     cdef void _place(self, Iteration *it, uint64_t now_ns) noexcept nogil:
         """Find a connection for a request, or let it wait for one."""
@@ -1029,28 +1061,50 @@ cdef class Loop:
         it.written_ns = 0
         it.state = ITERATION_PLACED
         attach(c, it)
-        if c.state == CONNECTION_BUSY:
+        if c.state == CONNECTION_BUSY and (c.http == 1 or c.room or http2_is_settled(c)):
             self._transmit(c, it)
         elif c.state == CONNECTION_FREE:
             self._open(c, it, now_ns)
+        if c.first != NULL and it.connection == c and c.is_shared and it.stream_spare == NULL:
+            c.unsubmitted += 1
 
     cdef Connection *_take_connection(self, Iteration *it) noexcept nogil:
         """A kept one, most recently used first, or a new one; NULL where the limit forbids."""
-        cdef Connection *c
-        if not it.is_retry:
+        cdef Connection *c = NULL
+        cdef bint is_multiplexed = it.user == NULL and it.target.http == 2 and not it.target.speaks_one
+        if is_multiplexed:
+            c = self._shared_connection(it.target)
+        elif not it.is_retry:
             c = it.target.idle if it.user == NULL else it.user.idle
             while c != NULL and c.target != it.target:
                 c = c.next
-            if c != NULL:
+        if c != NULL:
+            if c.state == CONNECTION_IDLE:
                 self._leave_pool(c)
                 c.state = CONNECTION_BUSY
-                return c
+            return c
         if self.run.connections >= self.max_connections and not self._evict():
             return NULL
-        return self._new_connection(it)
+        c = self._new_connection(it)
+        if is_multiplexed and c != NULL:
+            shared_push(&it.target.shared, c)
+        return c
+
+    cdef Connection *_shared_connection(self, Target *target) noexcept nogil:
+        """One that takes another stream, or will when it is open."""
+        cdef Connection *c = target.shared
+        while c != NULL:
+            if c.h2 != NULL and http2_is_settled(c):
+                if c.room:
+                    return c
+            elif c.streams < MOST_STREAMS_UNKNOWN:
+                return c
+            c = c.next_shared
+        return NULL
 
     cdef inline void _leave_pool(self, Connection *c) noexcept nogil:
-        connections_remove(&c.target.idle if c.user == NULL else &c.user.idle, c)
+        if not c.is_shared:
+            connections_remove(&c.target.idle if c.user == NULL else &c.user.idle, c)
         self.idle_count -= 1
 
     cdef bint _evict(self) noexcept nogil:
@@ -1106,7 +1160,8 @@ cdef class Loop:
         c.http = 1
         c.failure = c.address_tried = 0
         c.resolved_ns = c.connected_ns = c.ready_ns = 0
-        c.served = 0
+        c.unsubmitted = 0
+        c.ended = c.ended_last = NULL
         c.dial_ns = now_ns
         if target.is_literal or (target.resolved_ns and now_ns - target.resolved_ns < FRESH_NS):
             c.resolved_ns = now_ns
@@ -1296,15 +1351,38 @@ cdef class Loop:
             self._ready(c, clock_ns())
 
     cdef void _ready(self, Connection *c, uint64_t now_ns) noexcept nogil:
-        """It can carry requests."""
+        """It can carry requests; who has waited for it gets on it."""
         c.ready_ns = now_ns
         c.state = CONNECTION_BUSY
+        if c.target.http == 2 and not c.target.is_tls:
+            c.http = 2
+        if c.http == 2:
+            if http2_open(c) != WIRE_DONE:
+                self._lose(c, c.failure)
+                return
+            self._submit_waiting(c)
+            self._make_dirty(c)
+            return
+        if c.is_shared:
+            self._unshare(c)
         self._transmit(c, c.first)
+
+    cdef void _unshare(self, Connection *c) noexcept nogil:
+        """The server speaks only HTTP/1.1: one request each."""
+        cdef Iteration *it
+        c.target.speaks_one = True
+        shared_remove(&c.target.shared, c)
+        c.unsubmitted = 0
+        while c.first.next_on != NULL:
+            it = c.first
+            detach(it)
+            self._defer(it, NO_FAILURE)
 
     cdef void _release(self, Connection *c) noexcept nogil:
         """Into the pool."""
         c.state = CONNECTION_IDLE
-        connections_push(&c.target.idle if c.user == NULL else &c.user.idle, c)
+        if not c.is_shared:
+            connections_push(&c.target.idle if c.user == NULL else &c.user.idle, c)
         self.idle_count += 1
 
     cdef void _lose(self, Connection *c, int failure) noexcept nogil:
@@ -1313,18 +1391,23 @@ cdef class Loop:
         Sent again is, once, what was sent on a kept connection and got no byte: the server had closed it meanwhile.
         """
         cdef Iteration *it
-        cdef bint is_stale = c.is_used and (failure == CONNECTION_CLOSED or failure == CONNECTION_RESET)
+        cdef bint is_stale = c.is_used and (
+            failure == CONNECTION_CLOSED or failure == CONNECTION_RESET or failure == HTTP2_GOAWAY)
         while c.first != NULL:
             it = c.first
             detach(it)
-            if is_stale and it.answer.first_ns == 0 and not it.is_retry:
-                it.is_retry = True
-                it.flags = SAMPLE_RETRIED
-                self.tallies[it.step].retried += 1
-                self._defer(it, NO_FAILURE)
-            else:
-                self._defer(it, failure)
+            self._settle_later(it, failure, is_stale)
         self._close(c)
+
+    cdef void _settle_later(self, Iteration *it, int failure, bint is_stale) noexcept nogil:
+        it.stream_spare = NULL
+        if is_stale and it.answer.first_ns == 0 and not it.is_retry:
+            it.is_retry = True
+            it.flags = SAMPLE_RETRIED
+            self.tallies[it.step].retried += 1
+            self._defer(it, NO_FAILURE)
+        else:
+            self._defer(it, failure)
 
     cdef void _close(self, Connection *c) noexcept nogil:
         """Out of every list; nobody has a request on it."""
@@ -1332,12 +1415,15 @@ cdef class Loop:
             self._leave_pool(c)
         elif c.state == CONNECTION_RESOLVING:
             connections_remove(&c.target.resolving, c)
+        shared_remove(&c.target.shared, c)
         self._hang_up(c)
         self.run.connections -= 1
         c.next = self.closed_connections
         self.closed_connections = c
 
     cdef void _hang_up(self, Connection *c) noexcept nogil:
+        if c.h2 != NULL:
+            http2_close(c)
         if c.ssl != NULL:
             tls_close(c)
         if c.fd >= 0:
@@ -1374,6 +1460,8 @@ cdef class Loop:
             self._on_lookups(now_ns)
         elif event.data.ptr == &self.timer_fd:
             pass
+        elif c.h2 != NULL:
+            return self._on_streams(c, event.events, now_ns)
         elif c.state == CONNECTION_BUSY:
             return self._on_exchange(c, event.events, now_ns)
         elif c.state == CONNECTION_IDLE:
@@ -1398,10 +1486,12 @@ cdef class Loop:
         """Send a request that was placed."""
         if c.is_used:
             it.flags |= SAMPLE_REUSED
-        c.served += 1
         it.sent_bytes = 0
         http1_begin(&it.answer, &it.parser)
-        self._send(c, it)
+        if c.http == 2:
+            self._submit(c, it)
+        else:
+            self._send(c, it)
 
     cdef void _send(self, Connection *c, Iteration *it) noexcept nogil:
         """Send what is left of a request."""
@@ -1517,6 +1607,122 @@ cdef class Loop:
         else:
             it.state = ITERATION_SLEEPING
         return now_ns
+
+    # ---- HTTP/2 ----
+
+    cdef void _submit(self, Connection *c, Iteration *it) noexcept nogil:
+        """Give a request to the session; it goes out at the end of the turn."""
+        it.flags |= SAMPLE_HTTP2
+        if http2_submit(c, it) == WIRE_DONE:
+            self._make_dirty(c)
+            return
+        detach(it)
+        self._settle_later(it, it.failure, c.is_used and it.failure == HTTP2_GOAWAY)
+        if c.first == NULL:
+            self._release(c)
+
+    cdef void _submit_waiting(self, Connection *c) noexcept nogil:
+        """As many as it takes; once it has told how many those are, the others find another one."""
+        cdef Iteration *it = c.first
+        cdef Iteration *next_it
+        cdef bint is_settled = http2_is_settled(c)
+        c.unsubmitted = 0
+        while it != NULL:
+            next_it = it.next_on
+            if it.stream_spare == NULL:
+                if c.room:
+                    self._transmit(c, it)
+                elif is_settled:
+                    detach(it)
+                    self._defer(it, NO_FAILURE)
+                else:
+                    c.unsubmitted += 1
+            it = next_it
+
+    cdef inline void _make_dirty(self, Connection *c) noexcept nogil:
+        if not c.is_dirty:
+            c.is_dirty = True
+            c.next_dirty = self.dirty_connections
+            self.dirty_connections = c
+
+    cdef void _flush_streams(self) noexcept nogil:
+        """Send what the turn has produced, one write per connection."""
+        cdef Connection *c
+        while self.dirty_connections != NULL:
+            c = self.dirty_connections
+            self.dirty_connections = c.next_dirty
+            c.is_dirty = False
+            if c.h2 != NULL:
+                self._flush(c)
+
+    cdef void _flush(self, Connection *c) noexcept nogil:
+        cdef int result = http2_flush(c)
+        self._on_ended(c, clock_ns())
+        if c.h2 == NULL:
+            return
+        if result == WIRE_FAILED:
+            self._lose(c, http2_lost(c, c.failure))
+        else:
+            c.is_writing = result == WIRE_WANTS_WRITE
+
+    cdef uint64_t _on_streams(self, Connection *c, uint32_t events, uint64_t now_ns) noexcept nogil:
+        """Frames have come, or there is room to send more."""
+        cdef ssize_t got
+        cdef int result
+        if c.is_writing and events & EPOLLOUT:
+            self._make_dirty(c)
+        if not events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP):
+            return now_ns
+        while True:
+            got = wire_read(c, self.input, INPUT_BYTES)
+            now_ns = clock_ns()
+            if got == WIRE_WANTS_READ or got == WIRE_WANTS_WRITE:
+                return now_ns
+            if got <= 0:
+                self._lose(c, http2_lost(c, CONNECTION_CLOSED if got == WIRE_END else c.failure))
+                return now_ns
+            self._make_dirty(c)
+            result = http2_receive(c, self.input, got, now_ns)
+            now_ns = self._on_ended(c, now_ns)
+            if c.h2 == NULL:
+                return now_ns
+            if c.unsubmitted and http2_is_settled(c):
+                self._submit_waiting(c)
+            if result == WIRE_FAILED:
+                self._lose(c, http2_lost(c, c.failure))
+                return now_ns
+            if not http2_is_settled(c):  # no HTTP/2 perhaps, which shows when the session wants to say goodbye
+                self._flush(c)
+                if c.h2 == NULL:
+                    return now_ns
+            if got < INPUT_BYTES and c.ssl == NULL and not events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR):
+                return now_ns
+
+    cdef uint64_t _on_ended(self, Connection *c, uint64_t now_ns) noexcept nogil:
+        """Streams that are over, with an answer or without; then perhaps the connection is."""
+        cdef Iteration *it
+        while c.ended != NULL:
+            it = c.ended
+            c.ended = it.next_ended
+            if c.ended == NULL:
+                c.ended_last = NULL
+            if it.failure == NO_FAILURE:
+                c.is_used = True
+                count_exchange(it, c, now_ns)
+                self._leave_stream(c, it)
+                now_ns = self._answered(it, now_ns)
+            else:
+                self._leave_stream(c, it)
+                self._settle_later(it, it.failure, c.is_used and it.failure == HTTP2_GOAWAY)
+        if c.h2 != NULL and c.first == NULL and http2_is_over(c):
+            self._close(c)
+        return now_ns
+
+    cdef inline void _leave_stream(self, Connection *c, Iteration *it) noexcept nogil:
+        it.stream_spare = NULL
+        detach(it)
+        if c.first == NULL:
+            self._release(c)
 
     # ---- samples ----
 
