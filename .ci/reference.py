@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from osmia.load.config import reference_page, schema_text
 from osmia.settings import SettingRow, table
 
 PAGES = Path(__file__).parent.parent / "docs/reference"
@@ -27,7 +28,12 @@ def main() -> None:
 
 def pages() -> dict[str, str]:
     """File name to content."""
-    return {"commands.md": _commands_page(), "settings.md": _settings_page()}
+    return {
+        "commands.md": _commands_page(),
+        "settings.md": _settings_page(),
+        "load-config.md": reference_page(),
+        "load-config.schema.json": schema_text(),
+    }
 
 
 def settings() -> dict[str, list[SettingRow]]:

@@ -25,7 +25,7 @@ def _reference() -> ModuleType:
 REFERENCE = _reference()
 
 
-@pytest.mark.parametrize("page", ["commands.md", "settings.md"])
+@pytest.mark.parametrize("page", ["commands.md", "settings.md", "load-config.md", "load-config.schema.json"])
 def test_generated_page_is_up_to_date(page: str) -> None:
     """Commands and settings are described as they are; `make docs` writes these pages anew."""
     assert (ROOT / "docs/reference" / page).read_text() == REFERENCE.pages()[page]

@@ -27,6 +27,7 @@ WRITABLE_VALUES: st.SearchStrategy[JsonValue] = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(WRITABLE, inner, max_size=4)),
 )
 NO_NUMBER = "this is no JSON number: no leading +, zeros or dot, and digits after the dot"
+HALF = r"characters beyond \uffff are two \u together, or are written as they are"
 NO_COMMENT = "JSON has no comments: take it out, or write the config as YAML, which has them (#)"
 
 
@@ -128,13 +129,14 @@ def test_what_begins_like_json_is_json() -> None:
         ('{\n// x\n"a": 1}', f"a.json:2:1: a comment where a key should be - {NO_COMMENT}"),
         ('{"a": "x\ny"}', r"a.json:1:9: a line break or tab inside text - write \n or \t"),
         (r'{"a": "\q"}', r"a.json:1:8: a backslash that means nothing - write \\ for a backslash itself"),
+        (r'{"a": "\ud800x"}', rf"a.json:1:7: half a character in this text - {HALF}"),
         ('{"a": "x', 'a.json:1:7: text without an end - its closing " is missing'),
         ('{"a": 1} b', "a.json:1:10: b after the end of the document - a file holds one JSON value"),
         ('{"a" 1}', "a.json:1:6: 1 after the key 'a' - a colon and a value follow a key"),
         ("", "a.json:1:1: the file's end where a value should be"),
         ("[" * 5000, "a.json:1:101: more than 100 values inside each other"),
     ],
-)  # fmt: skip
+)
 def test_json_says_what_it_forbids(text: str, refusal: str) -> None:
     """Each mistake has its place, its name and, where there is one, its remedy."""
     assert _refusal(text, "a.json") == refusal

@@ -119,6 +119,11 @@ class _Reader:
             text, end = scanstring(self._text, at + 1, True)  # noqa: FBT003 - json's own, strict by position only
         except JSONDecodeError as error:
             raise self._about_string(at, error) from error
+        try:
+            str(text).encode()
+        except UnicodeEncodeError as error:
+            remedy = r"characters beyond \uffff are two \u together, or are written as they are"
+            raise self.problem(at, "half a character in this text", remedy) from error
         return str(text), int(end)
 
     def _about_string(self, at: int, error: JSONDecodeError) -> SyntaxProblemError:

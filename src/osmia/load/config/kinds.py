@@ -112,10 +112,14 @@ class Number:
         what = "a whole number" if self.is_whole else "a number"
         unit = f" of {self.unit}" if self.unit else ""
         if self.is_above:
-            return f"{what}{unit} above {self.minimum:g}"
+            return f"{what}{unit} above {_figure(self.minimum)}"
         if self.maximum is None:
-            return f"{what}{unit}, {self.minimum:g} or more"
-        return f"{what}{unit} from {self.minimum:g} to {self.maximum:g}"
+            return f"{what}{unit}, {_figure(self.minimum)} or more"
+        return f"{what}{unit} from {_figure(self.minimum)} to {_figure(self.maximum)}"
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.15g}"
 
 
 def Whole(minimum: int, maximum: int | None = None, unit: str = "") -> Number:  # noqa: N802 - stands beside the kinds
@@ -212,7 +216,7 @@ class Items:
             report.error(path, node, f"must be a list, not {node.kind}", remedy="put it in [ ], or behind - in YAML")
             return
         if len(node.value) < self.minimum:
-            report.error(path, node, f"must have at least {self.minimum} of {self.item.words()}")
+            report.error(path, node, "must not be empty" if self.minimum == 1 else f"must have {self.minimum} or more")
         for index, item in enumerate(node.value):
             self.item.check(item, f"{path}[{index}]", report)
 
@@ -254,7 +258,8 @@ class Names:
 
     def words(self) -> str:
         """For the reference page."""
-        return f"a table: {self.what}"
+        kind = f" ({self.value.words()})" if isinstance(self.value, Table) else ""
+        return f"a table: {self.what}{kind}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +316,10 @@ class Table:
     def check(self, node: Node, path: str, report: Report) -> None:
         """Reports what is no table, missing keys, wrong values, and warns about keys that nobody knows."""
         if not isinstance(node.value, Mapping):
-            report.error(path, node, f"must be a table, not {node.kind}", remedy=f"its keys are {self._names()}")
+            remedy = (
+                f"its keys are {self._names()}" if path else 'the smallest config is {"steps": [{"url": "http://..."}]}'
+            )
+            report.error(path, node, f"must be a table, not {node.kind}", remedy=remedy)
             return
         _warn_about_doubled(node, path, report)
         for key in self.keys:
@@ -337,7 +345,8 @@ class Table:
     def _check_key(self, key: Key, node: Node, path: str, report: Report) -> None:
         entries = list(self.found(node, key.name))
         if not entries and key.is_required:
-            report.error(path or key.name, node, f"{key.name} is missing", remedy=key.help)
+            remedy = f"{key.help[0].lower()}{key.help[1:].rstrip('.')}"
+            report.error(path or key.name, node, f"{key.name} is missing", remedy=remedy)
         for written, value in entries:
             key.kind.check(value, entry(path, written), report)
         for written, _ in entries[1:]:

@@ -26,14 +26,14 @@ class Scope:
         """These have a value from here on."""
         self._known.update(names)
 
-    def check(self, found: Found, report: Report, *, is_sure: bool = True) -> None:
-        """Reports the names that will have no value; as warnings, if the text may be no template at all."""
-        for name in names_in(found.text):
+    def check(self, found: Found, report: Report, *, file_text: str | None = None) -> None:
+        """Reports the names in a value that will have none; in the text of a file only warns, which may not mean us."""
+        for name in names_in(found.text if file_text is None else file_text):
             wrong = self._wrong(name)
             if wrong is None:
                 continue
             problem, remedy = wrong
-            if is_sure:
+            if file_text is None:
                 report.error(found.path, found.node, f"{{{{{name}}}}} {problem}", remedy=remedy)
             else:
                 report.warn(found.path, found.node, f"{{{{{name}}}}} {problem}, and is sent as it is", remedy=remedy)

@@ -49,6 +49,8 @@ def read_plan(document: Node, name: str, *, files: Files, environment: Mapping[s
         ConfigFileError: with everything that is wrong.
     """
     report = Report(name)
+    if document.value is None:
+        raise ConfigFileError([Problem(file=name, problem="there is nothing in it", remedy="a config has steps")])
     CONFIG.check(document, "", report)
     if "" in report.bad:
         raise ConfigFileError(report.all_errors())
@@ -81,8 +83,8 @@ class _Reader:
             proxy=self._proxy(),
             environment=environment,
             data=data,
-            has_cookies=self._has_cookies(mode),
             cookies=self._cookies(),
+            has_cookies=self._has_cookies(mode),
             criteria=self._criteria(),
             output=config.choice("output"),
             is_debug=config.flag("debug"),

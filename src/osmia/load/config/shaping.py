@@ -101,7 +101,7 @@ def _stages(config: Cursor, pattern: ArrivalPattern) -> RateShape | UsersShape:
     lines = _lines(config.number(wanted), points)
     if not lines:
         config.error("stages", "no stage has a duration above 0")
-    if not any(start or end for _, start, end in lines):
+    elif not any(start or end for _, start, end in lines):
         config.error("stages", f"{wanted} is 0 all the time")
     if not has_users:
         if config.has("iteration_count"):

@@ -152,7 +152,7 @@ class StepReader:
             text = content.decode()
         except UnicodeDecodeError:
             return content
-        self._scope.check(Found(found.path, Node(text, found.node.place, text)), step.report, is_sure=False)
+        self._scope.check(found, step.report, file_text=text)
         return text
 
     def _part(self, part: Cursor) -> Part:
