@@ -219,7 +219,7 @@ cdef struct Iteration:
     uint8_t has_failed  # a step got no answer
     uint8_t has_failed_assertion
     uint8_t flags
-    uint8_t hops
+    uint8_t refusals  # of its stream (HTTP/2), by a server that had not looked at it
     uint8_t is_reused
     Target *target
     Connection *connection

@@ -162,6 +162,7 @@ cdef enum:
     MOST_LOOKUPS = 16  # threads at once
     MOST_TUNNEL_BYTES = 65536
     MOST_STREAMS_UNKNOWN = 100  # on an HTTP/2 connection whose server has not said yet (RFC 9113 section 6.5.2)
+    MOST_REFUSALS = 3
     SAMPLES = 4096
 
 ctypedef volatile uint64_t volatile_u64
@@ -726,6 +727,7 @@ cdef class Loop:
         it.failure = NO_FAILURE
         it.flags = 0
         it.is_retry = False
+        it.refusals = 0
         it.received_bytes = 0
         it.sent_bytes = 0
         it.target = step.target
@@ -1403,11 +1405,22 @@ cdef class Loop:
         it.stream_spare = NULL
         if is_stale and it.answer.first_ns == 0 and not it.is_retry:
             it.is_retry = True
-            it.flags = SAMPLE_RETRIED
-            self.tallies[it.step].retried += 1
-            self._defer(it, NO_FAILURE)
+            self._send_again(it)
         else:
             self._defer(it, failure)
+
+    cdef void _settle_refused(self, Iteration *it) noexcept nogil:
+        """A stream ended without an answer; one that the server has not looked at may be sent again without harm."""
+        if (it.failure == HTTP2_REFUSED_STREAM or it.failure == HTTP2_GOAWAY) and it.refusals < MOST_REFUSALS:
+            it.refusals += 1
+            self._send_again(it)
+        else:
+            self._defer(it, it.failure)
+
+    cdef void _send_again(self, Iteration *it) noexcept nogil:
+        it.flags = SAMPLE_RETRIED
+        self.tallies[it.step].retried += 1
+        self._defer(it, NO_FAILURE)
 
     cdef void _close(self, Connection *c) noexcept nogil:
         """Out of every list; nobody has a request on it."""
@@ -1617,7 +1630,8 @@ cdef class Loop:
             self._make_dirty(c)
             return
         detach(it)
-        self._settle_later(it, it.failure, c.is_used and it.failure == HTTP2_GOAWAY)
+        it.stream_spare = NULL
+        self._settle_refused(it)
         if c.first == NULL:
             self._release(c)
 
@@ -1713,7 +1727,7 @@ cdef class Loop:
                 now_ns = self._answered(it, now_ns)
             else:
                 self._leave_stream(c, it)
-                self._settle_later(it, it.failure, c.is_used and it.failure == HTTP2_GOAWAY)
+                self._settle_refused(it)
         if c.h2 != NULL and c.first == NULL and http2_is_over(c):
             self._close(c)
         return now_ns
