@@ -69,7 +69,7 @@ class _Converter:
             for draft, entry, following in zip(drafts, entries, entries[1:], strict=False):
                 draft.sleep_ms = self._pause_ms(draft, entry, following)
         for reason, count in self._left_out.items():
-            self._notes.add(f"{count} requests are left out: {reason}")
+            self._notes.add(f"requests left out because {reason}: {count}")
         more: Document = {}
         if self._jar or self._given:
             jar: Document = {"enabled": True}
@@ -119,7 +119,7 @@ class _Converter:
     def _protocol(self, draft: Draft, version: str) -> None:
         if version in {"h2", "http/2.0", "http/2", "h3", "http/3.0", "http/3"}:
             draft.others["h2"] = True
-        if "3" in version:
+        if version in {"h3", "http/3.0", "http/3"}:
             self._notes.add("requests that were sent with HTTP/3 use HTTP/2 (others.h3 asks for HTTP/3)")
 
     def _pause_ms(self, draft: Draft, entry: Document, following: Document) -> int:
