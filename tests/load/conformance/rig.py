@@ -195,8 +195,10 @@ class Stage:
             finally:
                 peer.open_links -= 1
                 writer.close()
-                with contextlib.suppress(OSError, ssl.SSLError, asyncio.CancelledError):
+                try:
                     await asyncio.wait_for(writer.wait_closed(), 1)
+                except (OSError, ssl.SSLError, asyncio.CancelledError):
+                    writer.transport.abort()
 
         server = await asyncio.start_server(accepted, host, 0, ssl=tls, limit=1 << 22, backlog=512)
         peer.port = server.sockets[0].getsockname()[1]
@@ -211,6 +213,8 @@ class Stage:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for _ in range(5):  # what was aborted says goodbye in the turns after
+            await asyncio.sleep(0)
 
 
 # ---- the script's side ----

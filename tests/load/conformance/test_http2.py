@@ -278,7 +278,8 @@ def test_a_connection_that_closes_fails_its_streams(transport: Transport, stage:
 
     assert outcome.statuses() == {}
     assert sum(outcome.failures().values()) == 3
-    assert set(outcome.failures()) <= {Failure.CONNECTION_CLOSED, Failure.HTTP2_STREAM_RESET}
+    closed = {Failure.CONNECTION_CLOSED, Failure.CONNECTION_RESET, Failure.HTTP2_STREAM_RESET}
+    assert set(outcome.failures()) <= closed
 
 
 def test_a_server_that_speaks_no_http2_after_all(transport: Transport, stage: Stage) -> None:
@@ -337,3 +338,16 @@ def test_a_silent_server_times_out(transport: Transport, stage: Stage) -> None:
     outcome = exercise(transport, step, count=2, peers=[peer])
 
     assert outcome.failures() == {Failure.READ_TIMEOUT: 2}
+
+
+def test_what_the_script_renders_must_be_a_request(transport: Transport, stage: Stage) -> None:
+    """What cannot be taken apart is an invalid request, and nothing of it is sent."""
+    peer, requests = serve_http2(stage, _ok)
+    script = Witness(renders=lambda state, _step: b"nonsense" if state == 1 else get())
+    step = WireStep(endpoint=peer.endpoint(http=Http.TWO), request=None)
+
+    outcome = exercise(transport, step, script=script, count=3, peers=[peer])
+
+    assert outcome.failures() == {Failure.REQUEST_INVALID: 1}
+    assert outcome.statuses() == {200: 2}
+    assert len(requests) == 2

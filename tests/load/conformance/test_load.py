@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator
 
@@ -10,9 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from osmia.load.client.transport import Arrivals, Shows, Transport, Users, WireStep
-from osmia.load.tally import Failure, Phase
-from tests.load.conformance.rig import Link, Stage, Witness, exercise, get, ok
+from osmia.load.client.transport import Arrivals, Pool, Shows, Transport, Users, WireStep, Work
+from osmia.load.tally import Failure, Phase, WorkerState, block_bytes, views
+from tests.load.conformance.rig import Link, Stage, Witness, exercise, get, ok, wait_for
 
 _MS_NS = 1_000_000
 _SECOND_NS = 1_000_000_000
@@ -240,3 +241,49 @@ def test_open_iterations_have_several_steps(transport: Transport, stage: Stage) 
     assert outcome.run["iterations_succeeded"] == 20
     assert outcome.run["iteration_min_ns"] >= 58 * _MS_NS
     assert outcome.run["in_flight_max"] > 1
+
+
+def test_counters_are_live(transport: Transport, stage: Stage) -> None:
+    """A reader of the block sees what happened a tenth of a second ago, and gauges of now."""
+
+    async def each(link: Link) -> None:
+        while True:
+            await link.request()
+            await link.send(b"", pause_s=0.01)
+            await link.send(ok())
+
+    peer = stage.serve(each)
+    block = memoryview(bytearray(block_bytes(1)))
+    run, steps = views(block)
+    load = Users(changes=[(0, 3)], duration_ns=600 * _MS_NS)
+    step = WireStep(endpoint=peer.endpoint(), request=get())
+    run[0]["zero_ns"] = time.monotonic_ns()
+    work = Work(steps=[step], load=load, script=Witness(), block=block)
+    thread = threading.Thread(target=transport.run, args=(work,))
+
+    thread.start()
+    try:
+        wait_for(lambda: int(steps[0]["answered"]) >= 5, "the first answers", 2)
+        early = int(steps[0]["answered"])
+        gauges = [int(run[0][name]) for name in ("state", "in_flight", "connections")]
+        wait_for(lambda: int(steps[0]["answered"]) >= early + 20, "more answers", 2)
+    finally:
+        thread.join(5)
+
+    assert gauges == [WorkerState.RUNNING, 3, 3]
+    assert run[0]["cpu_ns"] > 0
+
+
+def test_users_of_arrivals_are_as_many_as_run_at_once(transport: Transport, stage: Stage) -> None:
+    """PER_USER_KEPT in the open model: whoever is free comes back."""
+    peer = stage.answer(ok())
+    script = Witness()
+    step = WireStep(endpoint=peer.endpoint(), request=get(), shows=Shows.ALWAYS)
+    load = _arrivals(_even(10, 300 * _MS_NS))
+
+    exercise(transport, step, script=script, load=load, pool=Pool.PER_USER_KEPT, peers=[peer])
+
+    users = [user for _, user in script.begun]
+    assert set(users) <= {0, 1, 2}
+    assert users.count(0) >= 5
+    assert peer.links == len(set(users))

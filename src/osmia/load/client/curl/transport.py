@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
-from osmia.load.client.curl.alarm import precise_timers
-from osmia.load.client.curl.flow import Flow
-from osmia.load.client.curl.handles import check
-from osmia.load.client.curl.loop import Loop
-from osmia.load.client.transport import Work
 from osmia.load.tally import WorkerState, views
+from osmia.model.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from osmia.load.client.transport import Work
 
 __all__ = ["CurlTransport"]
 
@@ -17,9 +17,22 @@ _SOON_NS = 2_000_000
 
 
 class CurlTransport:
-    """`Transport` on libcurl."""
+    """`Transport` on libcurl: everything that libcurl speaks over HTTP.
+
+    Raises:
+        UnavailableError: pycurl is not installed, or finds no libcurl.
+    """
 
     name = "curl"
+
+    def __init__(self) -> None:
+        try:
+            import pycurl  # noqa: F401 - whether it is there
+        except ImportError as exc:
+            raise UnavailableError(
+                f"the libcurl transport cannot be loaded ({exc})",
+                remedy="install pycurl (pip install 'osmia[load]') or use --transport core",
+            ) from exc
 
     def run(self, work: Work) -> None:
         """Block until the share is done.
@@ -27,6 +40,11 @@ class CurlTransport:
         Raises:
             ConfigError: an endpoint asks for something that this libcurl cannot do, or a certificate cannot be read.
         """
+        from osmia.load.client.curl.alarm import precise_timers
+        from osmia.load.client.curl.flow import Flow
+        from osmia.load.client.curl.handles import check
+        from osmia.load.client.curl.loop import Loop
+
         for endpoint in {step.endpoint for step in work.steps}:
             check(endpoint)
         run = views(work.block)[0][0]
