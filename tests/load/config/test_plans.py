@@ -21,6 +21,7 @@ from osmia.load.plan import (
     CountShape,
     Criterion,
     DataFile,
+    JsonValue,
     Limits,
     ManualShape,
     Mode,
@@ -108,7 +109,7 @@ def test_journey_has_environment_data_cookies_and_criteria() -> None:
         CookieSetting(raw="theme=dark; Path=/; Secure"),
     )
     columns = (Column(0, "name"), Column(1, "age", ColumnType.INT), Column(3, "address", ColumnType.JSON))
-    rows = (("kali", 31, {"zip": 53111}), ("maja", 28, {"zip": 89073}))
+    rows: tuple[tuple[JsonValue, ...], ...] = (("kali", 31, {"zip": 53111}), ("maja", 28, {"zip": 89073}))
     assert replace(plan, steps=()) == Plan(
         steps=(),
         shape=CountShape(CountKind.INCREMENTAL, 60, 20),

@@ -104,8 +104,10 @@ VALUES: st.SearchStrategy[JsonValue] = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(KEYS, inner, max_size=6)),
     max_leaves=20,
 )
-STEPS = st.builds(dict, st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=6), url=WORDS)
-DOCUMENTS = st.builds(
+STEPS: st.SearchStrategy[JsonValue] = st.builds(
+    dict, st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=6), url=WORDS
+)
+DOCUMENTS: st.SearchStrategy[dict[str, JsonValue]] = st.builds(
     dict, st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=6), steps=st.lists(STEPS, max_size=2)
 )
 

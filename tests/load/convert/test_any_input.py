@@ -35,16 +35,22 @@ VALUES: st.SearchStrategy[JsonValue] = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(KEYS, inner, max_size=5)),
     max_leaves=25,
 )
-REQUESTS = st.builds(dict, st.dictionaries(KEYS, VALUES, max_size=5), url=st.just("http://x/"), method=st.just("POST"))
+REQUESTS: st.SearchStrategy[JsonValue] = st.builds(
+    dict, st.dictionaries(KEYS, VALUES, max_size=5), url=st.just("http://x/"), method=st.just("POST")
+)
 
 
 def _documents(kind: Kind) -> st.SearchStrategy[JsonValue]:
     any_table = st.dictionaries(KEYS, VALUES, max_size=3)
     if kind is Kind.HAR:
-        entries = st.lists(st.builds(dict, any_table, request=REQUESTS), min_size=1, max_size=3)
+        entries: st.SearchStrategy[list[JsonValue]] = st.lists(
+            st.builds(dict, any_table, request=REQUESTS), min_size=1, max_size=3
+        )
         return st.builds(lambda found: {"log": {"entries": found}}, entries)
     if kind is Kind.POSTMAN:
-        items = st.lists(st.builds(dict, any_table, request=REQUESTS, name=st.just("a")), min_size=1, max_size=3)
+        items: st.SearchStrategy[list[JsonValue]] = st.lists(
+            st.builds(dict, any_table, request=REQUESTS, name=st.just("a")), min_size=1, max_size=3
+        )
         return st.builds(lambda table, found: {**table, "info": {}, "item": found}, any_table, items)
     paths = st.dictionaries(st.sampled_from(["/a", "/a/{b}"]), any_table, max_size=2)
     return st.builds(lambda table, found: {**table, "openapi": "3.0.1", "paths": found}, any_table, paths)
