@@ -29,6 +29,8 @@ def is_cut(exchange: Exchange) -> bool:
 
 def final_head(received: deque[bytes]) -> bytes:
     """Status line to empty line; without what came before (1xx, a proxy's answer) and after (trailers)."""
+    if received and received[0].startswith(b"HTTP/1") and received[-1] == b"\r\n" and received.count(b"\r\n") == 1:
+        return b"".join(received)
     lines = list(received)
     blanks = [at for at, line in enumerate(lines) if line in _BLANK]
     starts = [at for at, line in enumerate(lines) if line.startswith(b"HTTP/")]

@@ -23,8 +23,10 @@ class Party:
     key: int
     fixed: list[list[Exchange]]
     """Idle handles with a step's fixed request, by step."""
-    rendered: dict[tuple[int, Endpoint, bool], list[Exchange]] = field(default_factory=dict)
-    """Idle handles whose request is set each time, by step, endpoint and whether they speak to a proxy."""
+    rendered: list[list[Exchange]]
+    """Idle handles whose request is set each time, by step, for the step's own endpoint."""
+    elsewhere: dict[tuple[int, Endpoint, bool], list[Exchange]] = field(default_factory=dict)
+    """The same for other endpoints, and (True) for requests in absolute form."""
     connections: dict[int, int] = field(default_factory=dict)
     """PER_USER_NEW: descriptor and inode of each connection to close at the iteration's end."""
 
@@ -38,7 +40,7 @@ class Parties:
         self._idle: list[Party] = []
         self._made = 0
         self._given = 0
-        self._crowd = Party(-1, 0, [[] for _ in range(steps)])
+        self._crowd = self._party(-1, 0)
 
     def take(self) -> Party:
         """The party of an iteration (closed model: of a user) that begins."""
@@ -74,4 +76,7 @@ class Parties:
         number = self._made
         self._made += 1
         is_kept = self._pool is Pool.PER_USER_KEPT
-        return Party(number if is_kept else -1, 1 + number % _KEYS, [[] for _ in range(self._steps)])
+        return self._party(number if is_kept else -1, 1 + number % _KEYS)
+
+    def _party(self, number: int, key: int) -> Party:
+        return Party(number, key, [[] for _ in range(self._steps)], [[] for _ in range(self._steps)])

@@ -60,7 +60,10 @@ class Supply:
         if request is None:
             return None
         is_absolute = _is_for_proxy(endpoint, request)
-        idle = party.rendered.setdefault((step, endpoint, is_absolute), [])
+        if endpoint is one.endpoint and not is_absolute:
+            idle = party.rendered[step]
+        else:
+            idle = party.elsewhere.setdefault((step, endpoint, is_absolute), [])
         if idle:
             exchange = idle.pop()
             if exchange.key != party.key:
