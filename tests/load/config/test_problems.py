@@ -125,3 +125,14 @@ def test_no_document_crashes_the_reader(document: dict[str, JsonValue]) -> None:
         assert all(problem.line and problem.problem for problem in found.problems)
     else:
         assert found.plan.steps
+
+
+def test_credentials_are_not_repeated() -> None:
+    """Messages end up in logs: passwords of URLs and `auth` are left out."""
+    text = 'proxy: "socks9://me:secret@p"\nsteps: [{url: "ftp://me:secret@x/", auth: {password: "secret{{x}}"}}]'
+
+    with pytest.raises(ConfigFileError) as refused:
+        load_text(text, "a.yaml", environment={}, fetch=_refused)
+
+    assert "secret" not in str(refused.value)
+    assert [problem.path for problem in refused.value.problems] == ["proxy", "steps[0].url", "steps[0].auth.password"]

@@ -112,7 +112,8 @@ class Number:
         what = "a whole number" if self.is_whole else "a number"
         unit = f" of {self.unit}" if self.unit else ""
         if self.is_above:
-            return f"{what}{unit} above {_figure(self.minimum)}"
+            most = "" if self.maximum is None else f", at most {_figure(self.maximum)}"
+            return f"{what}{unit} above {_figure(self.minimum)}{most}"
         if self.maximum is None:
             return f"{what}{unit}, {_figure(self.minimum)} or more"
         return f"{what}{unit} from {_figure(self.minimum)} to {_figure(self.maximum)}"

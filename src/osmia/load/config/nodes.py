@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from osmia.load.plan import JsonValue
 
-__all__ = ["MAX_DEPTH", "MAX_NODES", "Node", "NodeValue", "Place", "Span", "SyntaxProblemError", "node_of"]
+__all__ = ["MAX_DEPTH", "MAX_NODES", "Node", "NodeValue", "Place", "Span", "SyntaxProblemError"]
 
 MAX_DEPTH = 100
 """Values inside values; deeper documents are refused, which keeps recursion off the stack's end."""
@@ -18,7 +18,7 @@ MAX_NODES = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Line and column, from 1; 0 and 0: not written anywhere, for instance a flag."""
+    """Line and column, from 1; 0 and 0: the whole file."""
 
     line: int = 0
     column: int = 0
@@ -84,14 +84,3 @@ class SyntaxProblemError(Exception):
         self.place = place
         self.problem = problem
         self.remedy = remedy
-
-
-def node_of(value: JsonValue, place: Place | None = None) -> Node:
-    """A value that was written nowhere, as a node."""
-    where = place or Place()
-    if isinstance(value, list):
-        return Node(tuple(node_of(item, where) for item in value), where)
-    if isinstance(value, dict):
-        return Node({key: node_of(item, where) for key, item in value.items()}, where)
-    source = str(value).lower() if isinstance(value, bool) else str(value)
-    return Node(value, where, source)

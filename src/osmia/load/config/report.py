@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
 from osmia.load.config.nodes import Node, Place
@@ -11,6 +12,8 @@ from osmia.model.errors import Problem
 __all__ = ["Report", "shown"]
 
 _SHOWN_CHARACTERS = 60
+_CREDENTIALS = re.compile(r"://[^@/\s]*@")
+"""In URLs; messages end up in logs."""
 _MAX_PROBLEMS = 200
 """A file of another kind can be wrong everywhere; the rest is counted."""
 
@@ -50,9 +53,14 @@ class Report:
         return tuple(sorted(self.warnings, key=lambda one: (one.line, one.column)))
 
     def _problem(self, path: str, place: Place, value: str, problem: str, remedy: str) -> Problem:
-        file = self.file if place.line else "command line"
         return Problem(
-            file=file, line=place.line, column=place.column, path=path, value=value, problem=problem, remedy=remedy
+            file=self.file,
+            line=place.line,
+            column=place.column,
+            path=path,
+            value="" if path.endswith(".password") else _CREDENTIALS.sub("://...@", value),
+            problem=_CREDENTIALS.sub("://...@", problem),
+            remedy=remedy,
         )
 
     def _add(self, to: list[Problem], problem: Problem) -> None:

@@ -18,6 +18,8 @@ METHODS: Final = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS")
 
 _NAME = Text(r"[a-zA-Z][a-zA-Z0-9_-]*", "a letter, then letters, digits, _ and -")
 _TEXT = Text()
+_YEAR_S = 31_536_000
+_MOST = 1_000_000_000_000
 _TEMPLATE = Text(is_template=True)
 
 _AUTH: Final = Table(
@@ -67,7 +69,7 @@ _REGEXP: Final = Table(
     "regexp",
     (
         Key("exp", _TEXT, "The expression.", is_required=True),
-        Key("matchNo", Whole(0), "Which match counts, from 0.", 0),
+        Key("matchNo", Whole(0, 1_000_000), "Which match counts, from 0.", 0),
     ),
     "An expression whose match is the value.",
 )
@@ -97,7 +99,7 @@ _STEP: Final = Table(
         Key("payload", _TEMPLATE, "Request body.", ""),
         Key("payload_file", _TEXT, "Path or URL of a file that is the body; wins over `payload`."),
         Key("payload_multipart", Items(_PART), "A form; wins over `payload_file` and `payload`, sets Content-Type."),
-        Key("timeout", Number(0, unit="seconds"), "For the whole request, redirects included; 0 is none.", 5),
+        Key("timeout", Number(0, _YEAR_S, "seconds"), "For the whole request, redirects included; 0 is none.", 5),
         Key(
             "sleep",
             Either((Text(r" *[0-9]{1,9} *(- *[0-9]{1,9} *)?", 'milliseconds as "1000" or "300-500"'), Whole(0))),
@@ -117,8 +119,8 @@ _STEP: Final = Table(
 _SEGMENT: Final = Table(
     "manual_load",
     (
-        Key("duration", Whole(1, unit="seconds"), "How long.", is_required=True),
-        Key("count", Whole(0), "How many iterations start in that time, evenly.", is_required=True),
+        Key("duration", Whole(1, _YEAR_S, "seconds"), "How long.", is_required=True),
+        Key("count", Whole(0, _MOST), "How many iterations start in that time, evenly.", is_required=True),
     ),
     "One segment of the load.",
 )
@@ -126,9 +128,9 @@ _SEGMENT: Final = Table(
 _STAGE: Final = Table(
     "stages",
     (
-        Key("duration", Number(0, unit="seconds"), "How long the way there takes; 0: at once.", is_required=True),
-        Key("rate", Number(0), "Iterations per second at the stage's end."),
-        Key("vus", Whole(0), "Virtual users at the stage's end."),
+        Key("duration", Number(0, _YEAR_S, "seconds"), "How long the way there takes; 0: at once.", is_required=True),
+        Key("rate", Number(0, 10_000_000), "Iterations per second at the stage's end."),
+        Key("vus", Whole(0, 1_000_000), "Virtual users at the stage's end."),
     ),
     "A straight line from where the stage before ended; the first begins at the test's `rate` or `vus`, else at 0.",
 )
@@ -191,7 +193,7 @@ _CRITERION: Final = Table(
     (
         Key("rule", _TEXT, "What must hold, for instance `p95(iteration_duration) < 200`.", is_required=True),
         Key("abort", FLAG, "End the test when it does not hold.", default=False),
-        Key("delay", Number(0, unit="seconds"), "How long it must be broken before the test is ended.", 0),
+        Key("delay", Number(0, _YEAR_S, "seconds"), "How long it must be broken before the test is ended.", 0),
     ),
     "What the whole test must meet to have passed.",
 )
@@ -200,12 +202,16 @@ CONFIG: Final = Table(
     "config",
     (
         Key("$schema", _TEXT, "Where the JSON Schema is; for editors."),
-        Key("iteration_count", Whole(1), "How many iterations start in all.", 100, aliases=("request_count",)),
+        Key("iteration_count", Whole(1, _MOST), "How many iterations start in all.", 100, aliases=("request_count",)),
         Key("load_type", Choice(tuple(CountKind)), "How they are spread over the time.", "linear"),
-        Key("duration", Number(0, unit="seconds", is_above=True), "How long iterations are started.", 10),
+        Key("duration", Number(0, _YEAR_S, "seconds", is_above=True), "How long iterations are started.", 10),
         Key("manual_load", Items(_SEGMENT, 1), "Segments in a row; win over the three keys above."),
-        Key("vus", Whole(1), "Virtual users that iterate without a pause, for `duration` or `iteration_count`."),
-        Key("rate", Number(0, is_above=True), "Iterations started per second, whatever the answers take."),
+        Key(
+            "vus",
+            Whole(1, 1_000_000),
+            "Virtual users that iterate without a pause, for `duration` or `iteration_count`.",
+        ),
+        Key("rate", Number(0, 10_000_000, is_above=True), "Iterations started per second, whatever the answers take."),
         Key("stages", Items(_STAGE, 1), "Rates or virtual users that change in straight lines."),
         Key("arrivals", Choice(tuple(ArrivalPattern)), "How starts lie inside their second.", "even"),
         Key("steps", Items(_STEP, 1), "The scenario: what one iteration does.", is_required=True),
@@ -217,12 +223,12 @@ CONFIG: Final = Table(
         Key("cookie_jar", _JAR, "Cookies."),
         Key("success_criterias", Items(_CRITERION), "What the whole test must meet."),
         Key("debug", FLAG, "One iteration, told in full.", default=False),
-        Key("sampling_rate", Whole(0), "How many received values a failed assertion shows.", 3),
+        Key("sampling_rate", Whole(0, 1000), "How many received values a failed assertion shows.", 3),
         Key("verify", FLAG, "Verify the servers' certificates.", default=False),
         Key("http2", FLAG, "Speak HTTP/2 where servers agree.", default=False),
         Key("http3", FLAG, "Speak HTTP/3.", default=False),
         Key("forbid_other_hosts", FLAG, "A redirect to a host that no step names is a failure.", default=False),
-        Key("seed", Whole(0), "Makes random values, rows and pauses the same in every run."),
+        Key("seed", Whole(0, 2**53), "Makes random values, rows and pauses the same in every run."),
         Key("workers", Whole(0, 1024), "Processes; 0: as many as the machine and the load ask for.", 0),
         Key("max_connections", Whole(1, 1_000_000), "Connections open at once; more wait.", 10_000),
     ),
