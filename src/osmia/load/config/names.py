@@ -21,10 +21,15 @@ class Scope:
         self._environment = environment
         self._captured = captured
         self._known: set[str] = set()
+        self._no_lists: set[str] = set()
 
     def add(self, names: Iterable[str]) -> None:
         """These have a value from here on."""
         self._known.update(names)
+
+    def add_scalars(self, names: Iterable[str]) -> None:
+        """These are no lists, whatever happens: `rand(name)` has nothing to choose from."""
+        self._no_lists.update(set(names) - self._captured.keys())
 
     def check(self, found: Found, report: Report, *, file_text: str | None = None) -> None:
         """Reports the names in a value that will have none; in the text of a file only warns, which may not mean us."""
@@ -46,6 +51,8 @@ class Scope:
             return self._wrong_dynamic(name[1:])
         if name.startswith("rand(") and name.endswith(")"):
             name = name[len("rand(") : -1].strip()
+            if name in self._no_lists:
+                return "has nothing to choose from", f"make {name} a list, or write {{{{{name}}}}}"
         return None if name in self._known else self._unknown(name)
 
     def _wrong_outside(self, name: str) -> tuple[str, str] | None:

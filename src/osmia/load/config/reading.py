@@ -114,6 +114,7 @@ class _Reader:
         """Values may hold random values, variables of the environment, and what stands above them."""
         entries = list(self._config.names("env"))
         scope.add(name for name, found in entries if not _is_template(found))
+        scope.add_scalars(name for name, found in entries if not isinstance(found.node.value, tuple))
         for name, found in entries:
             if _is_template(found):
                 scope.check(found, self._config.report)
