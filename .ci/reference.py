@@ -16,7 +16,7 @@ from osmia.load.config import reference_page, schema_text
 from osmia.settings import SettingRow, table
 
 PAGES = Path(__file__).parent.parent / "docs/reference"
-PROGRAMS = ("agent", "server", "lab", "demo")
+PROGRAMS = ("agent", "server", "load", "lab", "demo")
 
 
 def main() -> None:

@@ -23,11 +23,11 @@ def test_help_lists_every_program() -> None:
     said = osmia("--help")
 
     assert said.returncode == 0
-    for program in ("agent", "demo", "lab", "server"):
+    for program in ("agent", "demo", "lab", "load", "server"):
         assert f"\n  {program} " in said.stdout
 
 
-@pytest.mark.parametrize("program", ["agent", "demo", "lab", "server"])
+@pytest.mark.parametrize("program", ["agent", "demo", "lab", "load", "server"])
 def test_every_program_has_its_commands(program: str) -> None:
     """`osmia <program> --help` works and shows a usage line with the program's name."""
     said = osmia(program, "--help")

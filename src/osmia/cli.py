@@ -17,6 +17,7 @@ _PROGRAMS = {
     "agent": ("osmia.agent.commands", "Watch this machine: requests, connections, who calls whom."),
     "demo": ("osmia.demo.commands", "Bring up a small Kubernetes with sample apps and watch it live."),
     "lab": ("osmia.lab.commands", "A small Kubernetes on this machine, for trying and testing."),
+    "load": ("osmia.load.commands", "Put load on HTTP servers and measure honestly how they bear it."),
     "server": ("osmia.server.commands", "The platform: store, service map, API and pages."),
 }
 
@@ -50,8 +51,9 @@ def _root() -> None:
 
 def main() -> None:
     """Entry point; turns Osmia's own errors into one clear line and exit code 2 (configuration) or 1."""
+    code: object = None
     try:
-        _root.main(standalone_mode=False)
+        code = _root.main(standalone_mode=False)  # what a command gave to `Context.exit`, else None
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as exc:
@@ -66,6 +68,8 @@ def main() -> None:
         if not isinstance(cause, OsmiaError):
             raise
         _end_with(cause)
+    if isinstance(code, int):
+        sys.exit(code)
 
 
 def _end_with(error: OsmiaError) -> typing.NoReturn:
