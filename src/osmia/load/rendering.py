@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -70,38 +70,44 @@ Renderer = Callable[[Iteration], "bytes | Outgoing"]
 
 
 class Texts:
-    """Texts of the plan, with what is constant in them already filled in."""
+    """Texts of the plan, with what is constant in them already filled in.
 
-    def __init__(self, plan: Plan, *, seed: int) -> None:
+    `environ` is the environment of the process, for `{{$NAME}}`.
+    """
+
+    def __init__(self, plan: Plan, *, seed: int, environ: Mapping[str, str]) -> None:
         captured = {capture.name for step in plan.steps for capture in step.captures}
         self._seed = seed
+        self._environ = environ
         self._variables: Variables | None = None
-        self.constants: Scope = {
-            name: value
-            for name, value in plan.environment.items()
-            if name not in captured and not (isinstance(value, str) and self.has_variables(value))
-        }
-
-    @staticmethod
-    def has_variables(text: str) -> bool:
-        """Whether anything is to be filled in."""
-        return bool(_names_in(text))
+        self.constants: Scope = {}
+        self.plain: Scope = {}
+        """What iterations begin with: the constants, and values that a capture replaces."""
+        self.changing: dict[str, Template] = {}
+        """What is drawn anew for each iteration, in this order; each may use what stands above it."""
+        for name, value in plan.environment.items():
+            if isinstance(value, str) and not self.is_fixed(value):
+                self.changing[name] = self.template(value)
+                continue
+            self.plain[name] = self.fixed(value) if isinstance(value, str) else value
+            if name not in captured:
+                self.constants[name] = self.plain[name]
 
     def is_fixed(self, text: str) -> bool:
         """Whether a text is the same in every iteration."""
-        return all(name in self.constants or name.startswith("$") for name in _names_in(text))
+        return all(name in self.constants or name[1:] in self._environ for name in _names_in(text))
 
-    def template(self, text: str, *, is_json: bool = False) -> Template:
+    def template(self, text: str, *, is_json: bool = False, leaves_unset: bool = False) -> Template:
         """A function of a scope."""
         if "{{" not in text:
             return lambda _: text
         from osmia.load.templates import compile_template
+        from osmia.load.variables import Variables
 
-        if self._variables is None:
-            from osmia.load.variables import Variables
-
-            self._variables = Variables(self._seed)
-        return compile_template(text, variables=self._variables, is_json=is_json)
+        self._variables = self._variables or Variables(self._seed)
+        return compile_template(
+            text, variables=self._variables, is_json=is_json, leaves_unset=leaves_unset, environ=self._environ
+        )
 
     def fixed(self, text: str, *, is_json: bool = False) -> str:
         """The text of one that is fixed."""
@@ -113,7 +119,7 @@ def _names_in(text: str) -> Sequence[str]:
         return ()
     from osmia.load.templates import names_in
 
-    return tuple(names_in(text))
+    return names_in(text)
 
 
 # ---- where requests go ----
@@ -310,7 +316,7 @@ class _Body:
             if texts.is_fixed(step.body):
                 self.fixed = texts.fixed(step.body, is_json=is_json).encode()
             else:
-                template = texts.template(step.body, is_json=is_json)
+                template = texts.template(step.body, is_json=is_json, leaves_unset=True)
                 self.render = lambda scope: template(scope).encode()
 
     def headers(self, given: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -345,7 +351,7 @@ def _filler(text: str | bytes, texts: Texts) -> Callable[[Scope], bytes]:
     if texts.is_fixed(text):
         fixed = texts.fixed(text).encode()
         return lambda _: fixed
-    template = texts.template(text)
+    template = texts.template(text, leaves_unset=True)
     return lambda scope: template(scope).encode()
 
 

@@ -38,14 +38,15 @@ from osmia.load.rendering import Endpoints, Iteration, Request, Texts, compile_r
 from osmia.load.results import AssertionFailures, Exchange
 from osmia.load.shape import arrivals, planned, share, user_changes
 from osmia.load.tally import Failure
-from osmia.model.errors import InputError
+from osmia.model.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from osmia.load.assertions import Assertion
+    from osmia.load.captures import Captures
     from osmia.load.cookies import Jar
     from osmia.load.data import Rows
 
-__all__ = ["Compiled", "Findings", "Scenario", "compile_plan", "load_of"]
+__all__ = ["Compiled", "Findings", "Scenario", "Surroundings", "compile_plan", "load_of"]
 
 _POOLS = {Mode.DDOSIFY: Pool.SHARED, Mode.DISTINCT_USER: Pool.PER_USER_NEW, Mode.REPEATED_USER: Pool.PER_USER_KEPT}
 _MOST_CHARACTERS = 4096
@@ -89,15 +90,25 @@ def load_of(plan: Plan, *, worker: int) -> Arrivals | Users:
     return Arrivals(blocks, first=worker, stride=workers)
 
 
-def compile_plan(
-    plan: Plan, *, worker: int, now_s: Callable[[], float], on_finding: Callable[[], None] = lambda: None
-) -> Compiled:
-    """Compile a plan. `now_s` is Unix time (cookies expire); `on_finding` is called when there is something to tell.
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a scenario may know of the world: Unix time (cookies expire), the process's environment, whom to tell.
+
+    `on_finding` is called whenever `Scenario.findings` has more to say.
+    """
+
+    now_s: Callable[[], float]
+    environ: Mapping[str, str] = field(default_factory=dict)
+    on_finding: Callable[[], None] = lambda: None
+
+
+def compile_plan(plan: Plan, *, worker: int, world: Surroundings) -> Compiled:
+    """Compile a plan for one worker.
 
     Raises:
         ConfigError: something in it cannot be compiled or sent.
     """
-    scenario = Scenario(plan, worker=worker, now_s=now_s, on_finding=on_finding)
+    scenario = Scenario(plan, worker=worker, world=world)
     return Compiled(scenario.wire_steps, scenario, _POOLS[plan.mode])
 
 
@@ -122,7 +133,6 @@ class _Found(TypedDict, total=False):
 
 
 Inspect = Callable[[Iteration, int, bytes, bytes, int], bool]
-Capturing = Callable[[Answer, "dict[str, JsonValue]"], "list[str]"]
 
 
 class _CompiledStep:
@@ -132,11 +142,12 @@ class _CompiledStep:
         self.step = step
         self.request = request
         self.endpoints = endpoints
-        self.rules = [_Rule(text, _assertion(text)) for text in step.assertions]
-        self.capture: Capturing | None = _capturing(step) if step.captures else None
-        self.needs_body = plan.is_debug or any(
-            needs.has_body for needs in [*(rule.assertion.needs for rule in self.rules), *_needs(self.capture)]
-        )
+        self.rules = [_Rule(text, _assertion(step, text)) for text in step.assertions]
+        self.capture = _captures(step) if step.captures else None
+        needs = self.capture.needs if self.capture else Needs()
+        for rule in self.rules:
+            needs |= rule.assertion.needs
+        self.needs_body = plan.is_debug or needs.has_body
         self.is_inspected = bool(self.rules or self.capture or plan.has_cookies or plan.is_debug)
 
     def wire_step(self) -> WireStep:
@@ -158,11 +169,11 @@ class _CompiledStep:
 class Scenario:
     """The script of one worker: see `client.transport.Script`."""
 
-    def __init__(self, plan: Plan, *, worker: int, now_s: Callable[[], float], on_finding: Callable[[], None]) -> None:
+    def __init__(self, plan: Plan, *, worker: int, world: Surroundings) -> None:
         self._plan = plan
-        self._now_s = now_s
-        self._on_finding = on_finding
-        texts = Texts(plan, seed=(plan.seed or 0) * 1_000_003 + worker)
+        self._now_s = world.now_s
+        self._on_finding = world.on_finding
+        texts = Texts(plan, seed=(plan.seed or 0) * 1_000_003 + worker, environ=world.environ)
         proxy = proxy_of(plan)
         self._steps = [
             _CompiledStep(
@@ -174,14 +185,9 @@ class Scenario:
             for step in plan.steps
         ]
         self.wire_steps = tuple(step.wire_step() for step in self._steps)
-        self._changing = {
-            name: texts.template(value)
-            for name, value in plan.environment.items()
-            if name not in texts.constants and isinstance(value, str) and texts.has_variables(value)
-        }
-        self._plain = {n: v for n, v in plan.environment.items() if n not in self._changing}
-        self._rows = _rows(plan, worker) if plan.data else None
-        self._refusals = _refusals(has_variables=any(step.request.fixed is None for step in self._steps))
+        self._plain = texts.plain
+        self._changing = tuple(texts.changing.items())
+        self._rows = _rows(plan) if plan.data else None
         self._jars: dict[int, Jar] = {}
         self._renders = [step.request.render for step in self._steps]
         self._inspects: list[Inspect] = [self._inspection(index) for index in range(len(self._steps))]
@@ -195,7 +201,7 @@ class Scenario:
     def begin(self, iteration: int, user: int) -> Iteration:
         """A new scope; a user who comes back has its old jar."""
         scope = self._plain.copy()
-        for name, template in self._changing.items():
+        for name, template in self._changing:
             scope[name] = template(scope)
         if self._rows is not None:
             scope.update(self._rows.of(iteration))
@@ -205,7 +211,7 @@ class Scenario:
         """The request of a step that varies."""
         try:
             request = self._renders[step](state)  # type: ignore[misc]  # only called for steps that have one
-        except self._refusals as exc:
+        except InputError as exc:  # UnsetVariableError is one
             self._detail = str(exc)
             return Give(Failure.REQUEST_INVALID)
         state.request = request
@@ -368,10 +374,10 @@ class Scenario:
             answer = Answer(status, head, body, service_ns, state.scope, state.jar)
             if state.jar is not None:
                 state.jar.store(head, str(sent[1]))
-            missed = compiled.capture(answer, state.scope) if compiled.capture else []
+            missed = compiled.capture(answer, state.scope) if compiled.capture else {}
             holds = self._note(compiled, answer)
             failed = self.findings().failures[step]
-            self._expose(state, step, answer, failed_captures=dict(missed), failed_assertions=failed)
+            self._expose(state, step, answer, failed_captures=missed, failed_assertions=failed)
             return holds
 
         return inspect
@@ -434,33 +440,25 @@ def _shortened(value: JsonValue) -> JsonValue:
     return value
 
 
-def _assertion(rule: str) -> Assertion:
+def _assertion(step: Step, rule: str) -> Assertion:
     from osmia.load.assertions import compile_assertion
 
-    return compile_assertion(rule)
+    try:
+        return compile_assertion(rule)
+    except InputError as exc:
+        raise ConfigError(f"assertion of step {step.id}", rule, str(exc)) from exc
 
 
-def _capturing(step: Step) -> Capturing:
+def _captures(step: Step) -> Captures:
     from osmia.load.captures import compile_captures
 
-    return compile_captures(step.captures)
+    try:
+        return compile_captures(step.captures)
+    except InputError as exc:
+        raise ConfigError(f"captures of step {step.id}", step.url, str(exc)) from exc
 
 
-def _rows(plan: Plan, worker: int) -> Rows:
+def _rows(plan: Plan) -> Rows:
     from osmia.load.data import Rows
 
-    return Rows(plan.data, seed=(plan.seed or 0) + worker)
-
-
-def _refusals(*, has_variables: bool) -> tuple[type[Exception], ...]:
-    """What a rendering raises when a request cannot be made."""
-    if not has_variables:
-        return (InputError,)
-    from osmia.load.templates import UnsetVariableError
-
-    return (InputError, UnsetVariableError)
-
-
-def _needs(capture: Capturing | None) -> list[Needs]:
-    needs = getattr(capture, "needs", None)
-    return [needs] if isinstance(needs, Needs) else [Needs(has_head=True, has_body=True)] if capture else []
+    return Rows(plan.data, seed=plan.seed or 0)

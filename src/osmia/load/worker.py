@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 
 from osmia.load.client.transport import Transport, Work
 from osmia.load.plan import Plan
-from osmia.load.scenario import Findings, Scenario, compile_plan, load_of
+from osmia.load.scenario import Findings, Scenario, Surroundings, compile_plan, load_of
 from osmia.load.shape import share
 from osmia.load.tally import views
 from osmia.model.errors import ConfigError, OsmiaError
@@ -185,7 +185,9 @@ def _run(assignment: Assignment, home: Home) -> None:
     most = _allowed_connections(max(1, share(plan.limits.max_connections, assignment.number, plan.limits.workers)))
     transport = assignment.transport()
     reporter = _Reporter(home, transport.name, most)
-    compiled = compile_plan(plan, worker=assignment.number, now_s=time.time, on_finding=reporter.found)
+    # {{$NAME}} is the user's, no setting of ours.
+    world = Surroundings(time.time, os.environ, reporter.found)  # noqa: TID251
+    compiled = compile_plan(plan, worker=assignment.number, world=world)
     reporter.scenario = compiled.scenario
 
     def on_samples(rows: NDArray[np.void]) -> None:

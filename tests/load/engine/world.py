@@ -9,7 +9,7 @@ import numpy as np
 from osmia.load.client.fake import FakeAnswer, FakeTransport
 from osmia.load.client.transport import Endpoint, Work
 from osmia.load.plan import CountKind, CountShape, Plan, Step
-from osmia.load.scenario import Compiled, Findings, compile_plan, load_of
+from osmia.load.scenario import Compiled, Findings, Surroundings, compile_plan, load_of
 from osmia.load.tally import RUN, STEP, Failure, block_bytes, views
 
 __all__ = ["World", "compiled", "plan_of", "redirect"]
@@ -24,7 +24,7 @@ def plan_of(*steps: Step, count: int = 1, **settings: object) -> Plan:
 
 def compiled(plan: Plan) -> Compiled:
     """The plan for worker 0, in a world where time stands still."""
-    return compile_plan(plan, worker=0, now_s=lambda: NOW_S)
+    return compile_plan(plan, worker=0, world=Surroundings(lambda: NOW_S, {"FROM_OUTSIDE": "out"}))
 
 
 def redirect(status: int, location: str) -> FakeAnswer:
