@@ -103,7 +103,9 @@ class Answer:
 @functools.lru_cache(maxsize=1024)
 def header_finder(name: str) -> Callable[[bytes], str | None]:
     """A function that finds the first header of a name in a head, whatever its case."""
-    search = re.compile(rb"\n" + re.escape(name.encode("latin-1", "replace")) + rb":[ \t]*([^\r\n]*)", re.IGNORECASE).search
+    search = re.compile(
+        rb"\n" + re.escape(name.encode("latin-1", "replace")) + rb":[ \t]*([^\r\n]*)", re.IGNORECASE
+    ).search
 
     def find(head: bytes) -> str | None:
         found = search(head)

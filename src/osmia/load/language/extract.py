@@ -36,6 +36,7 @@ __all__ = [
     "html_path",
     "is_catastrophic",
     "json_path",
+    "json_text",
     "text_of",
     "walked",
     "xpath",
@@ -303,10 +304,11 @@ def text_of(value: JsonValue) -> str:
         return "null"
     if isinstance(value, int | float):
         return repr(value)
-    return _json_text(value)
+    return json_text(value)
 
 
-def _json_text(value: JsonValue) -> str:
+def json_text(value: JsonValue) -> str:
+    """A value as compact JSON."""
     try:
         return orjson.dumps(value).decode()
     except orjson.JSONEncodeError:  # an integer of more than 64 bits

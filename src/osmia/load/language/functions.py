@@ -86,7 +86,9 @@ def _constant_member(compiler: Compiler, value: Piece, items: Piece) -> str:
     if value.kind not in {Kind.NUMBER, Kind.STRING} or not isinstance(items.constant, list):
         return ""
     are_alike = all(
-        isinstance(one, str) if value.kind is Kind.STRING else isinstance(one, int | float) and not isinstance(one, bool)
+        isinstance(one, str)
+        if value.kind is Kind.STRING
+        else isinstance(one, int | float) and not isinstance(one, bool)
         for one in items.constant
     )
     return f"({value.code} in {compiler.bind(frozenset(items.constant))})" if are_alike else ""  # type: ignore[arg-type]
@@ -96,7 +98,11 @@ def _contains(compiler: Compiler, node: Call, pieces: tuple[Piece, ...]) -> Piec
     source, part = pieces
     compiler.want(source, (Kind.STRING, Kind.ARRAY, Kind.OBJECT), node.arguments[0], "contains")
     is_text = source.kind is part.kind is Kind.STRING
-    code = f"({part.code} in {source.code})" if is_text else f"{compiler.bind(values.contains)}({source.code}, {part.code})"
+    code = (
+        f"({part.code} in {source.code})"
+        if is_text
+        else f"{compiler.bind(values.contains)}({source.code}, {part.code})"
+    )
     return compiler.folded(node, Piece(code, Kind.BOOL, needs=source.needs | part.needs), pieces)
 
 

@@ -7,7 +7,19 @@ from __future__ import annotations
 
 from osmia.load.language.lexer import Token, TokenKind, tokens_of
 from osmia.load.language.problems import RuleError
-from osmia.load.language.tree import PRECEDENCE, ArrayOf, Binary, Call, Chain, Literal, Name, Node, ObjectOf, Unary, children
+from osmia.load.language.tree import (
+    PRECEDENCE,
+    ArrayOf,
+    Binary,
+    Call,
+    Chain,
+    Literal,
+    Name,
+    Node,
+    ObjectOf,
+    Unary,
+    children,
+)
 
 __all__ = ["MAX_DEPTH", "parse"]
 

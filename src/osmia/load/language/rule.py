@@ -15,7 +15,6 @@ from osmia.load.plan import JsonValue
 __all__ = ["Rule", "compile_rule"]
 
 A = TypeVar("A")
-_MAX_SHOWN_CHARACTERS = 500
 _MAX_REASON_VALUES = 3
 
 
@@ -50,7 +49,7 @@ class Rule(Generic[A]):
         for text, node in _sources(self.tree, self._vocabulary).items():
             value, problem = self._evaluated(node, about)
             if not problem:
-                received[text] = _cut(value)
+                received[text] = value
         return received, self._reason(about)
 
     def _reason(self, about: A) -> str:
@@ -65,7 +64,7 @@ class Rule(Generic[A]):
 
     def _false(self, part: Node, value: JsonValue, about: A) -> str:
         given = [
-            f"{text} is {shown(_cut(self._evaluated(node, about)[0]))}"
+            f"{text} is {shown(self._evaluated(node, about)[0])}"
             for text, node in _sources(part, self._vocabulary).items()
             if not self._evaluated(node, about)[1]
         ]
@@ -104,10 +103,3 @@ def _sources(root: Node, vocabulary: Vocabulary) -> Mapping[str, Node]:
             found[show(node)] = node
             hidden |= {id(inner) for inner in walk(node) if not isinstance(inner, Literal)}
     return found
-
-
-def _cut(value: JsonValue) -> JsonValue:
-    """Long text (a whole body) cut for a report."""
-    if isinstance(value, str) and len(value) > _MAX_SHOWN_CHARACTERS:
-        return f"{value[:_MAX_SHOWN_CHARACTERS]}..."
-    return value

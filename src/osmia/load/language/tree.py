@@ -9,7 +9,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-__all__ = ["PRECEDENCE", "ArrayOf", "Binary", "Call", "Chain", "Literal", "Name", "Node", "ObjectOf", "Unary", "children", "show", "walk"]
+__all__ = [
+    "PRECEDENCE",
+    "ArrayOf",
+    "Binary",
+    "Call",
+    "Chain",
+    "Literal",
+    "Name",
+    "Node",
+    "ObjectOf",
+    "Unary",
+    "children",
+    "show",
+    "walk",
+]
 
 
 @dataclass(frozen=True, slots=True)
