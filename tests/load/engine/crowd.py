@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -73,6 +74,8 @@ class _Server:
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                length = re.search(r"\ncontent-length: *(\d+)", head, re.IGNORECASE)
+                await reader.readexactly(int(length[1]) if length else 0)
                 await self._answer(number, head, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
