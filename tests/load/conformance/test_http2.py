@@ -161,6 +161,24 @@ def test_streams_beyond_the_servers_limit_wait_or_go_elsewhere(transport: Transp
     assert len(requests) == 40
 
 
+def test_connections_have_a_ceiling(transport: Transport, stage: Stage) -> None:
+    """One connection of a hundred streams for more users: the others wait, and waiting is not service time."""
+
+    async def slow(talk: Talk, request: Request) -> None:
+        await asyncio.sleep(0.05)
+        await talk.answer(request)
+
+    peer, _ = serve_http2(stage, slow)
+    step = WireStep(endpoint=peer.endpoint(http=Http.TWO), request=get())
+
+    outcome = exercise(transport, step, users=130, count=260, max_connections=1, peers=[peer])
+
+    assert outcome.statuses() == {200: 260}
+    assert peer.links <= 3  # libcurl may replace one that is idle for a moment
+    assert outcome.phase_s(Phase.WAIT) > 0.5
+    assert outcome.phase_s(Phase.TOTAL) < 260 * 0.09
+
+
 def test_each_user_may_have_a_connection(transport: Transport, stage: Stage) -> None:
     """PER_USER_KEPT: streams of different users do not share one."""
     peer, _ = serve_http2(stage, _ok)

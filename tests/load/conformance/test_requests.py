@@ -250,6 +250,18 @@ def test_a_rendered_request_may_go_elsewhere(transport: Transport, stage: Stage)
     assert [peer.links for peer in peers] == [1, 1]
 
 
+def test_a_host_may_be_another_each_time(transport: Transport, stage: Stage) -> None:
+    """Sixty servers, one after the other and round again: each request arrives where it was sent."""
+    peers = [stage.answer(ok(status=f"{400 + number} Some")) for number in range(60)]
+    script = Witness(renders=lambda state, _step: Outgoing(peers[int(str(state)) % 60].endpoint(), get(f"/{state}")))
+
+    step = WireStep(endpoint=peers[0].endpoint(), request=None)
+    outcome = exercise(transport, step, script=script, users=2, count=120, peers=peers)
+
+    assert outcome.statuses() == {400 + number: 2 for number in range(60)}
+    assert all(len(peer.requests) == 2 for peer in peers)
+
+
 def test_begins_and_ends_are_told(transport: Transport, stage: Stage) -> None:
     """Once per iteration, with the state in between."""
     peer = stage.answer(ok())

@@ -465,7 +465,7 @@ class Flow:
 
     def _give_up(self) -> None:
         """The run was ended: what is still under way is cancelled."""
-        for exchange in self._supply.all:
+        for exchange in self._supply.of.values():
             if exchange.iteration is not None:
                 iteration = self._detach(exchange)
                 iteration.step = self._last_step
@@ -503,7 +503,8 @@ class Flow:
                 sent_bytes *= 2
         queued = 0
         if exchange.is_multiplexed:
-            queued = get(QUEUE_TIME_T)
+            # libcurl adds up its queue's time each time that a request is queued, all of it from the start.
+            queued = min(get(QUEUE_TIME_T), resolved or connected) if connects else get(PRETRANSFER_TIME_T)
             if get(pycurl.INFO_HTTP_VERSION) == _HTTP2:
                 flags |= Mark.HTTP2
         # libcurl counts a proxy's answer to CONNECT as header, too.

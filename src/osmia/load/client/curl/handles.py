@@ -74,6 +74,8 @@ class Exchange:
     head: bytes | None = None
     method: bytes = b""
     has_body: bool = False
+    is_absolute: bool = False
+    """Its requests are written for the proxy."""
     is_tunnelled: bool = False
     timeout_ms: int = -1
     sent_bytes: int = 0
@@ -123,7 +125,8 @@ def aim(exchange: Exchange, *, key: int, is_absolute: bool) -> None:
     """Point a new easy handle at its endpoint. `key` is the port that stands for a user, 0 for the crowd."""
     easy, endpoint = exchange.easy, exchange.endpoint
     proxy = endpoint.proxy
-    exchange.key, exchange.is_tunnelled = key, proxy is not None and not is_absolute
+    exchange.key = key
+    exchange.is_absolute, exchange.is_tunnelled = is_absolute, proxy is not None and not is_absolute
     is_tls, host, port = endpoint.is_tls, endpoint.host, endpoint.port
     name = endpoint.server_name or host
     easy.setopt(pycurl.PROXY, "")

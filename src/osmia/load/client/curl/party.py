@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from osmia.load.client.curl.handles import Exchange
 from osmia.load.client.curl.loop import inode_of
-from osmia.load.client.transport import Endpoint, Pool
+from osmia.load.client.transport import Pool
 
 __all__ = ["Parties", "Party"]
 
@@ -25,8 +25,8 @@ class Party:
     """Idle handles with a step's fixed request, by step."""
     rendered: list[list[Exchange]]
     """Idle handles whose request is set each time, by step, for the step's own endpoint."""
-    elsewhere: dict[tuple[int, Endpoint, bool], list[Exchange]] = field(default_factory=dict)
-    """The same for other endpoints, and (True) for requests in absolute form."""
+    elsewhere: list[list[Exchange]]
+    """The same for other endpoints, and for requests in absolute form; the oldest first."""
     connections: dict[int, int] = field(default_factory=dict)
     """PER_USER_NEW: descriptor and inode of each connection to close at the iteration's end."""
 
@@ -79,4 +79,7 @@ class Parties:
         return self._party(number if is_kept else -1, 1 + number % _KEYS)
 
     def _party(self, number: int, key: int) -> Party:
-        return Party(number, key, [[] for _ in range(self._steps)], [[] for _ in range(self._steps)])
+        steps = range(self._steps)
+        return Party(
+            number, key, fixed=[[] for _ in steps], rendered=[[] for _ in steps], elsewhere=[[] for _ in steps]
+        )

@@ -15,12 +15,14 @@ from osmia.load.client.transport import Endpoint, Http, Outgoing, Pool, Work
 
 __all__ = ["Supply"]
 
+_STRAYS = 32
+"""Idle handles per step for endpoints that are not its own; when there are more, the oldest is pointed elsewhere."""
+
 
 class Supply:
     """All easy handles of a run. None is closed before the end: they are all used again."""
 
     def __init__(self, work: Work, on_opened: Any) -> None:  # noqa: ANN401 - pycurl has no types
-        self.all: list[Exchange] = []
         self.of: dict[Any, Exchange] = {}
         """The exchange of each easy handle."""
         self._steps = list(work.steps)
@@ -62,30 +64,47 @@ class Supply:
         is_absolute = _is_for_proxy(endpoint, request)
         if endpoint is one.endpoint and not is_absolute:
             idle = party.rendered[step]
+            exchange = idle.pop() if idle else self._make(party, step, endpoint, is_absolute=False)
         else:
-            idle = party.elsewhere.setdefault((step, endpoint, is_absolute), [])
-        if idle:
-            exchange = idle.pop()
-            if exchange.key != party.key:
-                retarget(exchange, party.key)
-        else:
-            exchange = self._make(party, step, endpoint, is_absolute=is_absolute)
-            exchange.home = idle
+            idle = party.elsewhere[step]
+            exchange = self._stray(party, step, endpoint, is_absolute=is_absolute)
+        exchange.home = idle
+        if exchange.key != party.key:
+            retarget(exchange, party.key)
         load(exchange, request, is_head=one.is_head and request.method == b"HEAD")
         exchange.sent_bytes = len(raw)
         return exchange
 
     def close(self) -> None:
         """After the multi."""
-        for exchange in self.all:
-            exchange.easy.close()
-        self.all.clear()
+        for easy in self.of:
+            easy.close()
         self.of.clear()
 
-    def _make(self, party: Party, step: int, endpoint: Endpoint, *, is_absolute: bool) -> Exchange:
+    def _stray(self, party: Party, step: int, endpoint: Endpoint, *, is_absolute: bool) -> Exchange:
+        """A handle for an endpoint that is not the step's. There may be any number of those, but not of handles."""
+        idle = party.elsewhere[step]
+        for at in range(len(idle) - 1, -1, -1):
+            if idle[at].is_absolute == is_absolute and idle[at].endpoint == endpoint:
+                return idle.pop(at)
+        if len(idle) < _STRAYS:
+            return self._make(party, step, endpoint, is_absolute=is_absolute)
+        easy = idle.pop(0).easy
+        easy.reset()
+        return self._make(party, step, endpoint, is_absolute=is_absolute, easy=easy)
+
+    def _make(
+        self,
+        party: Party,
+        step: int,
+        endpoint: Endpoint,
+        *,
+        is_absolute: bool,
+        easy: Any = None,  # noqa: ANN401 - pycurl has no types
+    ) -> Exchange:
         one = self._steps[step]
         is_named = not _is_address(endpoint.proxy.host if endpoint.proxy else endpoint.host)
-        easy = pycurl.Curl()
+        easy = easy or pycurl.Curl()
         exchange = Exchange(
             easy=easy,
             get=easy.getinfo,
@@ -98,7 +117,6 @@ class Supply:
         self.of[easy] = exchange
         aim(exchange, key=party.key, is_absolute=is_absolute)
         wire(exchange, one, self._on_opened, max_body_bytes=self._max_body_bytes)
-        self.all.append(exchange)
         return exchange
 
 
