@@ -7,9 +7,11 @@ what to write.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -313,7 +315,8 @@ def _rate(flags: Flags, duration_s: float | None) -> RateShape:
                 f"{flags.rate} over {duration_s:g} s is {duration_s * per_s:.0f} iterations",
                 remedy="give two of -n, -d and --rate",
             )
-        duration_s = needed_s
+        # Rates are integrated exactly: an ulp too much would be an iteration too many.
+        duration_s = needed_s if Fraction(needed_s) * Fraction(per_s) <= flags.count else math.nextafter(needed_s, 0)
     return RateShape((RateStage(DEFAULT_DURATION_S if duration_s is None else duration_s, per_s, per_s),))
 
 

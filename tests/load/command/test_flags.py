@@ -20,6 +20,7 @@ from osmia.load.plan import (
     UsersShape,
     UserStage,
 )
+from osmia.load.shape import planned
 from osmia.model.errors import ConfigError
 
 TARGET = "http://localhost:8200/currencies/"
@@ -92,6 +93,13 @@ def test_every_flag_of_the_original_is_in_the_plan() -> None:
 def test_newer_flags_make_the_other_models(flags: Flags, shape: UsersShape | RateShape) -> None:
     """--vus is closed, --rate open, --stages either; -n and -d end them."""
     assert plan_of(flags).shape == shape
+
+
+@pytest.mark.parametrize("count", [1, 3, 10, 66, 100, 997, 1224])
+@pytest.mark.parametrize("rate", ["3", "33", "0.7", "68.1", "1000/m"])
+def test_a_count_at_a_rate_is_exact(rate: str, count: int) -> None:
+    """Whatever the division leaves behind."""
+    assert planned(plan_of(Flags(target=TARGET, rate=rate, count=count)).shape).iterations == count
 
 
 def test_arrivals_are_spread_by_chance_if_asked() -> None:

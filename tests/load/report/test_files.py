@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
@@ -178,6 +179,7 @@ def test_every_sample_is_a_line_of_json(tmp_path: Path) -> None:
         lines[0] | {"status": 200, "failure": None, "started_s": 0.00002, "total_ms": 1.98, "is_reused": True}
         == lines[0]
     )
+    assert lines[0]["began_at"] == pytest.approx(time.time() - time.monotonic() + 5.00002, abs=0.01)
     assert (lines[1]["status"], lines[1]["failure"]) == (0, "read_timeout")
     assert writer.statistics() == SampleStatistics(1_500, 0)
 

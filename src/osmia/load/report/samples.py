@@ -8,6 +8,7 @@ is not held up. `statistics` says how many rows were written and dropped.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ COLUMNS = (
     "intended_s",
     "started_s",
     "ended_s",
+    "began_at",
     *(f"{phase.name.lower()}_ms" for phase in Phase),
     "received_bytes",
     "is_reused",
@@ -46,8 +48,9 @@ COLUMNS = (
     "is_http2",
     "assertion_failed",
 )
-"""Keys of an NDJSON line and columns of the CSV. Times in seconds after the first sample's intended start; `step` is
-the step's id; `status` 0 and a `failure` when there was no answer."""
+"""Keys of an NDJSON line and columns of the CSV. Times in seconds after the first sample's intended start, but for
+`began_at`, which is the actual start in Unix seconds; `step` is the step's id; `status` 0 and a `failure` when there
+was no answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ class SampleWriter:
         self._written = 0
         self._dropped = 0
         self._zero_ns: int | None = None
+        self._unix_minus_monotonic_ns = time.time_ns() - time.monotonic_ns()
         self._file: IO[bytes] | None = None
         self._thread = threading.Thread(target=self._write_all, name="samples", daemon=True)
 
@@ -128,7 +132,11 @@ class SampleWriter:
 
     def _write(self, lines: bytes) -> bool:
         try:
-            return self._file is not None and self._file.write(lines) == len(lines)
+            if self._file is None:
+                return False
+            written = self._file.write(lines)
+            self._file.flush()  # whoever reads along, from a pipe or with tail, is not kept waiting
+            return written == len(lines)
         except OSError:  # the disk is full: the run goes on, the rows are counted as dropped
             return False
 
@@ -143,6 +151,7 @@ class SampleWriter:
             ((rows[name].astype(np.int64) - zero_ns) / 1e9).round(9).tolist()
             for name in ("intended_ns", "started_ns", "ended_ns")
         ]
+        times.append(((rows["started_ns"].astype(np.int64) + self._unix_minus_monotonic_ns) / 1e9).round(6).tolist())
         phases = (rows["phase_ns"] / 1e6).round(6).tolist()
         for (iteration, step, status, failure, size, flags), when, parts in zip(
             zip(*columns, strict=True), zip(*times, strict=True), phases, strict=True
