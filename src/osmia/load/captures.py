@@ -33,6 +33,7 @@ class Captures:
             self.needs |= _needs(one.source)
 
     def __call__(self, answer: Answer, scope: dict[str, JsonValue]) -> Mapping[str, str]:
+        """Set the variables; the names of those that failed, and why."""
         failed: dict[str, str] | None = None
         for name, read, reason in self._parts:
             try:
@@ -73,7 +74,7 @@ def _reader(capture: Capture) -> _Read:
         raise InputError(f"capture {capture.name}: {exc}") from exc
 
 
-def _read(capture: Capture) -> _Read:
+def _read(capture: Capture) -> _Read:  # noqa: PLR0911 - one for each source
     path = capture.path
     match capture.source:
         case CaptureSource.BODY_JSON:

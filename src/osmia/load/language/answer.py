@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from osmia.load.language.cookie import Cookie, CookieSource, parse_set_cookie
 from osmia.load.plan import JsonValue
 
-__all__ = ["Answer", "Needs", "header_finder"]
+__all__ = ["NOTHING", "Answer", "Needs", "header_finder"]
 
 _SET_COOKIE = re.compile(rb"\nset-cookie:[ \t]*([^\r\n]*)", re.IGNORECASE)
 _LINE = re.compile(rb"\n([!-9;-~]+):[ \t]*([^\r\n]*)")
@@ -26,6 +26,9 @@ class Needs:
 
     def __or__(self, other: Needs) -> Needs:
         return Needs(self.has_head or other.has_head, self.has_body or other.has_body)
+
+
+NOTHING = Needs()
 
 
 class Answer:

@@ -17,7 +17,7 @@ from enum import Enum, StrEnum
 from typing import Any, Final, Protocol, TypeAlias
 
 from osmia.load.language import values
-from osmia.load.language.answer import Needs
+from osmia.load.language.answer import NOTHING, Needs
 from osmia.load.language.extract import MISSING
 from osmia.load.language.problems import EvaluationError, RuleError, nearest
 from osmia.load.language.tree import ArrayOf, Binary, Call, Chain, Literal, Name, Node, ObjectOf, Unary, show
@@ -59,7 +59,7 @@ class Piece:
     kind: Kind = Kind.ANY
     is_wire_text: bool = False
     """It came as text from outside, so that text in it may stand for a number (see `values`)."""
-    needs: Needs = Needs()
+    needs: Needs = NOTHING
     constant: JsonValue | _Unknown = _UNKNOWN
 
     @property
@@ -133,7 +133,7 @@ class Compiler:
         text = show(node)
         return self.error(f"{text} is a series of times, not one value", node, f"write p95({text}) or avg({text})")
 
-    def literal(self, value: JsonValue, needs: Needs = Needs()) -> Piece:  # noqa: B008 - frozen
+    def literal(self, value: JsonValue, needs: Needs = NOTHING) -> Piece:
         """A constant."""
         match value:
             case bool():
@@ -184,7 +184,7 @@ class Compiler:
 
     # ---- nodes
 
-    def piece(self, node: Node) -> Piece:
+    def piece(self, node: Node) -> Piece:  # noqa: PLR0911 - one for each kind of node
         """The code of a node, constants computed."""
         match node:
             case Literal(value):
@@ -327,7 +327,7 @@ def _is_unmistakable(piece: Piece) -> bool:
 
 
 def _needs(pieces: list[Piece] | tuple[Piece, ...]) -> Needs:
-    needs = Needs()
+    needs = NOTHING
     for piece in pieces:
         needs |= piece.needs
     return needs

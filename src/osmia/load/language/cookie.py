@@ -13,7 +13,7 @@ __all__ = ["Cookie", "CookieSource", "parse_date", "parse_set_cookie"]
 
 @dataclass(frozen=True, slots=True)
 class Cookie:
-    """A cookie as a server set it. `expires_s` is Unix time; None where the line does not say, or not in an understood way.
+    """A cookie as a server set it. `expires_s` is Unix time; None where the line does not say, or says no date.
 
     `max_age_s` None: not said. `domain` is without leading dot and in lower case; empty: only for the host that set it.
     """

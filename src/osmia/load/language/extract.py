@@ -120,7 +120,7 @@ def _walk(value: JsonValue, parts: list[str]) -> JsonValue | Missing:
     found: JsonValue | Missing = value
     for number, part in enumerate(parts):
         if isinstance(found, dict):
-            found = found.get(part, MISSING)  # type: ignore[assignment]  # the default's type
+            found = found.get(part, MISSING)
         elif isinstance(found, list):
             if part == "#":
                 rest = parts[number + 1 :]
@@ -210,7 +210,7 @@ def _first(found: Any, text: Callable[[Any], str | Missing]) -> JsonValue | Miss
         return str(first) if isinstance(first, str) else text(first)
     if isinstance(found, str):
         return str(found)
-    return int(found) if isinstance(found, float) and found.is_integer() else found  # type: ignore[no-any-return]
+    return int(found) if isinstance(found, float) and found.is_integer() else found
 
 
 def _whole_text(node: Any) -> str | Missing:  # noqa: ANN401 - of lxml

@@ -91,7 +91,7 @@ def _constant_member(compiler: Compiler, value: Piece, items: Piece) -> str:
         else isinstance(one, int | float) and not isinstance(one, bool)
         for one in items.constant
     )
-    return f"({value.code} in {compiler.bind(frozenset(items.constant))})" if are_alike else ""  # type: ignore[arg-type]
+    return f"({value.code} in {compiler.bind(frozenset(items.constant))})" if are_alike else ""
 
 
 def _contains(compiler: Compiler, node: Call, pieces: tuple[Piece, ...]) -> Piece:

@@ -146,7 +146,7 @@ def children(node: Node) -> tuple[Node, ...]:
     return ()
 
 
-def show(node: Node) -> str:
+def show(node: Node) -> str:  # noqa: PLR0911 - one for each kind of node
     """The tree as the text of a rule, with no more parentheses than it needs."""
     match node:
         case Literal(value):
@@ -174,7 +174,7 @@ def _enclosed(node: Node, least: int) -> str:
     return show(node) if binds >= least else f"({show(node)})"
 
 
-def _literal(value: str | float | bool | None) -> str:
+def _literal(value: str | float | bool | None) -> str:  # noqa: FBT001 - a value like the others
     match value:
         case None:
             return "null"

@@ -48,10 +48,17 @@ _SHOWN = 80
 class Series(Protocol):
     """Many times, in ms, of which only the distribution is known."""
 
-    def quantile(self, share: float) -> float: ...
-    def smallest(self) -> float: ...
-    def largest(self) -> float: ...
-    def average(self) -> float: ...
+    def quantile(self, share: float) -> float:
+        """Nearest rank."""
+
+    def smallest(self) -> float:
+        """The least."""
+
+    def largest(self) -> float:
+        """The greatest."""
+
+    def average(self) -> float:
+        """The mean."""
 
 
 def shown(value: object) -> str:
@@ -73,7 +80,7 @@ def same(left: JsonValue, right: JsonValue) -> bool:
         if kind is list:
             return len(left) == len(right) and all(map(same, left, right))  # type: ignore[arg-type]  # told by class
         if kind is dict:
-            return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)  # type: ignore[union-attr,call-overload,index]
+            return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)  # type: ignore[union-attr,index]
         return left == right
     return _is_number(left) and _is_number(right) and left == right
 
@@ -136,7 +143,7 @@ def truth(value: JsonValue) -> bool:
     """The value, which must be true or false."""
     if value is True or value is False:
         return value
-    if value == "true" or value == "false":  # captured as text
+    if isinstance(value, str) and value in {"true", "false"}:  # captured as text
         return value == "true"
     raise EvaluationError(f"{shown(value)} is neither true nor false")
 

@@ -1,4 +1,4 @@
-"""Random values for `{{_name}}`: the names of the original, from our own tables, seeded, a tenth to three microseconds each.
+"""Random values for `{{_name}}`: the original's names, from our own tables, seeded, in 0.1 to 4 microseconds each.
 
 A value is made by a function without arguments that is bound to one generator and its tables when a template is
 compiled, so that nothing is looked up when it is used. Numbers are drawn as `int(random() * n)`: `randint` takes four

@@ -1,4 +1,4 @@
-"""How each random value is made: a table from name to a maker, which binds a generator and gives the drawing function."""
+"""How each random value is made: from its name to a maker, which binds a generator and gives the drawing function."""
 
 from __future__ import annotations
 
