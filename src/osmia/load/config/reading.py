@@ -76,8 +76,9 @@ class _Reader:
         scope.add(f"data.{file.name}.{column.tag}" for file in data for column in file.columns)
         defaults = Defaults(config.flag("verify"), config.flag("http2"), config.flag("http3"))
         mode = Mode(config.choice("engine_mode"))
+        steps = StepReader(self._files, scope, defaults).steps(cursors)
         return Plan(
-            steps=StepReader(self._files, scope, defaults).steps(cursors),
+            steps=steps,
             shape=read_shape(config),
             mode=mode,
             proxy=self._proxy(),
@@ -85,7 +86,7 @@ class _Reader:
             data=data,
             cookies=self._cookies(),
             has_cookies=self._has_cookies(mode),
-            criteria=self._criteria(),
+            criteria=self._criteria([step.id for step in steps]),
             output=config.choice("output"),
             is_debug=config.flag("debug"),
             sampling_rate=config.whole("sampling_rate"),
@@ -190,11 +191,11 @@ class _Reader:
             raw=cookie.text("raw"),
         )
 
-    def _criteria(self) -> tuple[Criterion, ...]:
+    def _criteria(self, step_ids: list[int]) -> tuple[Criterion, ...]:
         found = []
         for cursor in self._config.tables("success_criterias"):
             rule = cursor.text("rule")
-            objection = criterion_objection(rule) if cursor.found("rule") else None
+            objection = criterion_objection(rule, step_ids) if cursor.found("rule") else None
             if objection:
                 cursor.error("rule", objection.problem, remedy=objection.remedy)
             found.append(Criterion(rule, cursor.flag("abort"), cursor.number("delay")))

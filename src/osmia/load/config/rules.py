@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from osmia.load.assertions import compile_assertion
@@ -30,10 +31,10 @@ def assertion_objection(rule: str) -> Objection | None:
     return None
 
 
-def criterion_objection(rule: str) -> Objection | None:
-    """What is wrong with a criterion's rule."""
+def criterion_objection(rule: str, step_ids: Sequence[int]) -> Objection | None:
+    """What is wrong with a criterion's rule about a test of these steps."""
     try:
-        compile_criterion(rule)
+        compile_criterion(rule, step_ids=step_ids)
     except InputError as error:
         return _objection(error)
     return None
@@ -44,7 +45,7 @@ def capture_objection(capture: Capture) -> Objection | None:
     try:
         compile_captures((capture,))
     except InputError as error:
-        return _objection(error)
+        return Objection(error.message.removeprefix(f"capture {capture.name}: "), error.remedy)
     return None
 
 
