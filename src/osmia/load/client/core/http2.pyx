@@ -30,7 +30,6 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from osmia.load.client.core.connection cimport (
     WIRE_DONE,
     WIRE_FAILED,
-    WIRE_WANTS_READ,
     WIRE_WANTS_WRITE,
     Connection,
     Iteration,
@@ -67,7 +66,6 @@ cdef extern from "nghttp2/nghttp2.h" nogil:
         NGHTTP2_NV_FLAG_NO_COPY_NAME
         NGHTTP2_NV_FLAG_NO_COPY_VALUE
         NGHTTP2_DATA_FLAG_EOF
-        NGHTTP2_NO_ERROR
         NGHTTP2_REFUSED_STREAM
         NGHTTP2_CANCEL
         NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE
@@ -565,7 +563,7 @@ cdef int http2_flush(Connection *c) noexcept nogil:
     cdef uint8_t[COLLECTED_BYTES] collected
     cdef const uint8_t *frame = NULL
     cdef size_t length = 0
-    cdef ssize_t bytes
+    cdef ssize_t bytes = 0
     cdef int result = _write_rest(c)
     while result == WIRE_DONE:
         bytes = nghttp2_session_mem_send(c.h2, &frame)
