@@ -24,8 +24,10 @@ from typing import TYPE_CHECKING, Self, cast
 
 from osmia.load.client.transport import Transport
 from osmia.load.crew import Crew, Patience, Word
+from osmia.load.criteria import Criterion, compile_criterion, decide
 from osmia.load.limits import limits
 from osmia.load.plan import CountKind, CountShape, Plan
+from osmia.load.plan import Criterion as CriterionSetting
 from osmia.load.results import (
     AssertionFailures,
     Exchange,
@@ -41,12 +43,12 @@ from osmia.load.results import (
 from osmia.load.shape import Planned, planned
 from osmia.load.tally import Phase
 from osmia.load.worker import Report
+from osmia.model.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from osmia.load.criteria import Criterion
 
 __all__ = ["Engine", "Patience", "workers_for"]
 
@@ -81,21 +83,30 @@ def _complete(plan: Plan) -> Plan:
     )
 
 
-def _compiled(rule: str) -> Criterion:
-    from osmia.load.criteria import compile_criterion
-
-    return compile_criterion(rule)
-
-
 @dataclass(slots=True)
 class _Judged:
-    """A success criterion and since when it is broken."""
+    """A success criterion, and since when it is broken if it may end the run."""
 
+    setting: CriterionSetting
     criterion: Criterion
-    is_abort: bool
-    delay_ns: int
-    broken_since_ns: int | None = None
+    broken_since_s: float | None = None
     aborted_at_s: float | None = None
+
+
+def _judged(plan: Plan) -> list[_Judged]:
+    """The plan's criteria, compiled.
+
+    Raises:
+        ConfigError: one is not understood.
+    """
+    step_ids = [step.id for step in plan.steps]
+    found: list[_Judged] = []
+    for setting in plan.criteria:
+        try:
+            found.append(_Judged(setting, compile_criterion(setting.rule, step_ids=step_ids)))
+        except InputError as exc:
+            raise ConfigError("success_criterias", setting.rule, str(exc)) from exc
+    return found
 
 
 class Engine:
@@ -119,7 +130,7 @@ class Engine:
         self.began_at_s = 0.0
         self._transport = transport
         self._crew = Crew(self.plan, transport, on_samples=on_samples, patience=patience)
-        self._criteria = [_Judged(_compiled(one.rule), one.is_abort, int(one.delay_s * 1e9)) for one in plan.criteria]
+        self._criteria = _judged(self.plan)
         self._series = Series()
         self._zero_ns = 0
         self._has_been_told = False
@@ -212,17 +223,20 @@ class Engine:
 
     def _judge(self, reading: Reading) -> None:
         """End the run if a criterion that may do so has been broken for long enough."""
-        if not int(reading.run["iterations_finished"]):
-            return
+        elapsed_s = self.elapsed_s
         for one in self._criteria:
-            if not one.is_abort:
+            if not one.setting.is_abort:
                 continue
-            if one.criterion.judge(reading).is_met:
-                one.broken_since_ns = None
-                continue
-            one.broken_since_ns = reading.at_ns if one.broken_since_ns is None else one.broken_since_ns
-            if reading.at_ns - one.broken_since_ns >= one.delay_ns:
-                one.aborted_at_s = (reading.at_ns - self._zero_ns) / 1e9
+            decision = decide(
+                one.criterion,
+                reading,
+                elapsed_s=elapsed_s,
+                delay_s=one.setting.delay_s,
+                broken_since_s=one.broken_since_s,
+            )
+            one.broken_since_s = decision.broken_since_s
+            if decision.is_over:
+                one.aborted_at_s = elapsed_s
                 self._tell(Word.STOP)
 
     # ---- the end ----
