@@ -18,7 +18,8 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         while chunk := await reader.read(65536):
             writer.write(chunk)
             await writer.drain()
-        writer.write_eof()
+        if writer.can_write_eof():
+            writer.write_eof()
 
 
 async def _join(link: Link, host: str, port: int, greeting: bytes, first: bytes = b"") -> None:

@@ -107,7 +107,7 @@ class Flow:
         self._is_simple = not (self._last_step or self._asks_ends or self._hangs_up or any(only.sleep_ns))
         self._is_simple = self._is_simple and only.request is not None and only.shows is not Shows.ALWAYS
         self._started = [0] * len(self._steps)
-        self._busy = self._begun = self._backlog_max = 0
+        self._busy = self._begun = self._backlog = self._backlog_max = 0
         self._in_flight = self._in_flight_max = self._connections_max = 0
         self._goes_on = self._is_added = False
         self._ready: deque[Iteration] = deque()
@@ -167,6 +167,7 @@ class Flow:
 
     def _begin_arrivals(self, now_ns: int, stop: int) -> bool:
         arrivals = self._arrivals
+        self._backlog = 0
         if arrivals is None or stop >= _STOP_STARTING:
             return False
         most = self._begun + _AT_ONCE
@@ -177,7 +178,8 @@ class Flow:
                 self._is_added = False
                 self._loop.kick()
         if 0 < arrivals.next_ns <= now_ns:
-            self._backlog_max = max(self._backlog_max, arrivals.backlog(now_ns))
+            self._backlog = arrivals.backlog(now_ns)
+            self._backlog_max = max(self._backlog_max, self._backlog)
         return arrivals.next_ns > 0
 
     def _has_room(self) -> bool:
@@ -544,14 +546,11 @@ class Flow:
 
     def _count(self) -> None:
         """Bring the block up to date."""
-        now_ns = time.monotonic_ns()
-        self._count_ns = now_ns + _COUNT_EVERY_NS
+        self._count_ns = time.monotonic_ns() + _COUNT_EVERY_NS
         rows, self._rows = self._rows, 0
         self._records.count(rows)
         for step, started in enumerate(self._started):
             self._records.steps[step]["started"] = started
-        backlog = self._arrivals.backlog(now_ns) if self._arrivals is not None else 0
-        self._backlog_max = max(self._backlog_max, backlog)
-        self._records.count_begun(self._begun, backlog, self._backlog_max)
+        self._records.count_begun(self._begun, self._backlog, self._backlog_max)
         self._records.count_in_flight(self._in_flight, self._in_flight_max)
         self._records.count_connections(self._loop.look(), self._connections_max)
