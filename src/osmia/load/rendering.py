@@ -95,7 +95,9 @@ class Texts:
 
     def is_fixed(self, text: str) -> bool:
         """Whether a text is the same in every iteration."""
-        return all(name in self.constants or name[1:] in self._environ for name in _names_in(text))
+        return all(
+            name in self.constants or (name.startswith("$") and name[1:] in self._environ) for name in _names_in(text)
+        )
 
     def template(self, text: str, *, is_json: bool = False, leaves_unset: bool = False) -> Template:
         """A function of a scope."""

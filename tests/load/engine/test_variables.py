@@ -56,6 +56,37 @@ def test_a_constant_variable_is_text() -> None:
     assert (wire.endpoint.host, wire.endpoint.port) == ("h", 81)
 
 
+def test_the_environment_of_the_process_is_text() -> None:
+    """`{{$NAME}}` is what it was at the start; a name that only ends like one is another."""
+    one = Step(id=1, url="http://h/{{$FROM_OUTSIDE}}/{{COPY}}")
+    other = Step(id=2, url="http://h/{{XFROM_OUTSIDE}}")
+    world = World()
+
+    world.run(plan_of(one, other, environment={"COPY": "{{$FROM_OUTSIDE}}"}))
+
+    assert world.lines == ["h GET /out/out"]
+    assert compiled(plan_of(one, environment={"COPY": "{{$FROM_OUTSIDE}}"})).steps[0].request is not None
+    assert int(world.steps[1]["errors"][Failure.REQUEST_INVALID]) == 1
+
+
+def test_bodies_are_sent_with_what_has_no_value() -> None:
+    """As the original does: in a body an unknown variable stays as it is written."""
+    world = World()
+
+    world.run(plan_of(Step(id=1, method="POST", url="http://h/", body="a {{NEVER_SET}} b")))
+
+    assert world.requests[0].endswith(b"\r\n\r\na {{NEVER_SET}} b")
+
+
+def test_rand_draws_from_a_list() -> None:
+    """`rand(LIST)` is one of its elements, anew at each use."""
+    world = World()
+
+    world.run(plan_of(Step(id=1, url="http://h/{{rand(WORDS)}}"), environment={"WORDS": ["a", "b", "c"]}, count=50))
+
+    assert set(world.lines) == {"h GET /a", "h GET /b", "h GET /c"}
+
+
 def test_a_variable_that_is_captured_is_not_constant() -> None:
     """The same name, set by a capture: the environment's value holds until then."""
     login = Step(id=1, url="http://h/{{TOKEN}}", captures=(Capture("TOKEN", CaptureSource.BODY_JSON, "token"),))
