@@ -31,6 +31,9 @@ _EXAMPLES = """\
     osmia load --config scenario.json -o stdout-json --out junit.xml
 """
 
+_EXAMPLE = 60
+"""Characters that an example of a variable has room for."""
+
 _EXITS = (
     ("0", "done, and every success criterion is met"),
     ("1", "the run itself broke"),
@@ -318,3 +321,17 @@ def schema() -> None:
     from osmia.load.config import schema_text
 
     click.echo(schema_text(), nl=False)
+
+
+@load.command()
+@click.option("--seed", type=int, help="The same examples each time.")
+def variables(seed: int | None) -> None:
+    """List every dynamic variable with an example of what it becomes."""
+    from osmia.load.language.extract import text_of
+    from osmia.load.variables import Variables
+
+    made = Variables(seed).all()
+    width = max(map(len, made)) + 6
+    for name, value in made.items():
+        text = " ".join(text_of(value).split())
+        click.echo(f"{'{{_' + name + '}}':<{width}}{text if len(text) <= _EXAMPLE else text[: _EXAMPLE - 1] + '…'}")

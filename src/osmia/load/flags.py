@@ -315,9 +315,15 @@ def _rate(flags: Flags, duration_s: float | None) -> RateShape:
                 f"{flags.rate} over {duration_s:g} s is {duration_s * per_s:.0f} iterations",
                 remedy="give two of -n, -d and --rate",
             )
-        # Rates are integrated exactly: an ulp too much would be an iteration too many.
-        duration_s = needed_s if Fraction(needed_s) * Fraction(per_s) <= flags.count else math.nextafter(needed_s, 0)
+        duration_s = _not_beyond(flags.count, per_s, needed_s)
     return RateShape((RateStage(DEFAULT_DURATION_S if duration_s is None else duration_s, per_s, per_s),))
+
+
+def _not_beyond(count: int, per_s: float, duration_s: float) -> float:
+    """The duration, less what its last digit is too much: rates are integrated exactly, as the decimals they are."""
+    while Fraction(repr(per_s)) * Fraction(repr(duration_s)) > count:
+        duration_s = math.nextafter(duration_s, 0)
+    return duration_s
 
 
 def _stages(flags: Flags) -> RateShape | UsersShape:
