@@ -28,7 +28,7 @@ MISSING := $(foreach pair,$(APT),$(if $(wildcard $(lastword $(subst :, ,$(pair))
 
 BPF_SOURCES := $(shell find bpf -type f 2>/dev/null)
 NATIVE_SOURCES := $(wildcard src/osmia/agent/kernel/*.[ch])
-CORE_SOURCES := $(wildcard src/osmia/load/client/core/*.p[yx][xd])
+CORE_SOURCES := $(wildcard src/osmia/load/client/core/*.p[yx][xdi])
 UI_SOURCES := $(shell find ui -path ui/node_modules -prune -o -type f -print 2>/dev/null)
 C_SOURCES := $(filter-out bpf/vmlinux.h,$(filter %.c %.h,$(BPF_SOURCES))) \
 	$(filter-out %/_bpf.c,$(NATIVE_SOURCES))

@@ -34,7 +34,7 @@ class BuildHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchling ship
     """Runs before the wheel (or the editable install) is put together."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile what this machine can; the wheel is then specific to the platform and, with the core, to this Python."""
+        """Compile what this machine can; the wheel fits only the platform and, with the core, only this Python."""
         del version
         if self.target_name == "sdist":
             return
@@ -87,7 +87,7 @@ def compile_core() -> None:
     """The load engine's data plane, one extension per .pyx; only what is older than any of the sources."""
     build = ROOT / "build/core"
     build.mkdir(parents=True, exist_ok=True)
-    shared = [*CORE.glob("*.pxd"), ROOT / "bpf/lib/histogram.h", Path(__file__)]
+    shared = [*CORE.glob("*.px[di]"), ROOT / "bpf/lib/histogram.h", Path(__file__)]
     newest = max(path.stat().st_mtime for path in shared)
     sources = [
         source

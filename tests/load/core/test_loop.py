@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from osmia.load.client.core import CoreTransport
+from osmia.load.client.core.loop import Loop
 from osmia.load.client.transport import (
     Arrivals,
     Endpoint,
@@ -116,7 +117,7 @@ def test_something_else_than_a_request_is_an_error(stage: Stage) -> None:
     """A script that answers with text ends the run with the reason."""
     peer = stage.answer(ok())
     script = Witness()
-    script.render = lambda *_: "GET /"  # type: ignore[method-assign, assignment, return-value]  # wrong on purpose
+    script.render = lambda *_: "GET /"  # type: ignore[method-assign, assignment]  # wrong on purpose
     work, _ = _work(WireStep(endpoint=peer.endpoint(), request=None), script)
 
     with pytest.raises(TypeError, match="GET /"):
@@ -220,6 +221,20 @@ def test_the_next_address_is_tried(stage: Stage) -> None:
 
     assert outcome.statuses() == {200: 5}
     assert outcome.phase_count(Phase.DNS) == 1
+
+
+def test_waiting_by_a_timer(stage: Stage) -> None:
+    """Linux before 5.11 has no epoll_pwait2: arrivals, sleeps and timeouts come by a timerfd."""
+    peer = stage.answer(ok())
+    step = WireStep(endpoint=peer.endpoint(), request=get(), sleep_ns=(5 * _MS_NS, 5 * _MS_NS))
+    work, run = _work(step, Witness(), load=_arrivals(40, 5 * _MS_NS))
+
+    loop = Loop(work)
+    loop.wait_by_timer()
+    loop.go()
+
+    assert run[0]["iterations_succeeded"] == 40
+    assert 190 * _MS_NS < run[0]["last_ns"] - run[0]["first_ns"] < 400 * _MS_NS
 
 
 def test_a_refusing_target_does_not_hold_up_the_end(stage: Stage) -> None:

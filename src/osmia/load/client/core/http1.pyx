@@ -42,8 +42,8 @@ cdef enum Framing:
     FRAMED_OTHERWISE = 3  # a transfer coding whose end is that of the connection
 
 cdef enum:
-    KEPT_HEAD = 8192  # bytes of buffers that stay with an iteration
-    KEPT_BODY = 16384
+    KEPT_HEAD = 2048  # bytes of buffers that stay with an iteration: there may be thousands
+    KEPT_BODY = 4096
     MALFORMED = -22
     TOO_LARGE = -23
 

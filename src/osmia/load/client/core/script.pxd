@@ -22,6 +22,7 @@ cdef class Calls:
     cdef Targets _targets
     cdef readonly object error
     cdef void set_error(self, object exc) noexcept
+    cdef object take_error(self)
     cdef int begin(self, Iteration *it, int64_t user) noexcept with gil
     cdef int render(self, Iteration *it) noexcept with gil
     cdef int inspect(self, Iteration *it, uint64_t service_ns) noexcept with gil

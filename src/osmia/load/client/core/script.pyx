@@ -35,6 +35,11 @@ cdef class Calls:
         if self.error is None:
             self.error = exc
 
+    cdef object take_error(self):
+        """The error, which is no longer kept: its traceback holds the loop."""
+        error, self.error = self.error, None
+        return error
+
     cdef int begin(self, Iteration *it, int64_t user) noexcept with gil:
         """An iteration starts; its state is kept with it."""
         try:

@@ -81,20 +81,24 @@ cdef inline uint64_t clock_ns() noexcept nogil:
     """CLOCK_MONOTONIC."""
     return osmia_clock(CLOCK_MONOTONIC)
 
+cdef inline void open_timer(int epoll, int *timer) noexcept nogil:
+    """From now on a timerfd ends each wait."""
+    cdef epoll_event event
+    timer[0] = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)
+    event.events = EPOLLIN | EPOLLET
+    event.data.ptr = timer
+    epoll_ctl(epoll, EPOLL_CTL_ADD, timer[0], &event)
+
 cdef inline int wait_for_events(
     int epoll, int *timer, epoll_event *events, int most, uint64_t wait_ns
 ) noexcept nogil:
     """Events, 0 after the time, -1 if interrupted; `timer` is -1 until epoll_pwait2 turned out to be unknown."""
-    cdef epoll_event event
     cdef int got
     if timer[0] < 0:
         got = osmia_epoll_wait(epoll, events, most, wait_ns)
         if got >= 0 or errno != ENOSYS:
             return got
-        timer[0] = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)
-        event.events = EPOLLIN | EPOLLET
-        event.data.ptr = timer
-        epoll_ctl(epoll, EPOLL_CTL_ADD, timer[0], &event)
+        open_timer(epoll, timer)
     if wait_ns == 0:
         return epoll_wait(epoll, events, most, 0)
     osmia_timer_set(timer[0], wait_ns)
