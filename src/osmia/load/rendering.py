@@ -25,6 +25,7 @@ from osmia.load.message import (
     basic_authorization,
     boundary_for,
     checked_target,
+    cookie_added,
     form_pieces,
     has_connection_close,
     header_block,
@@ -32,6 +33,7 @@ from osmia.load.message import (
     message,
     parse_proxy,
     parse_url,
+    target_of,
     with_cookie,
 )
 from osmia.load.plan import JsonValue, Part, Plan, Step
@@ -243,7 +245,7 @@ def _compiled(step: Step, texts: Texts, endpoints: Endpoints, *, has_cookies: bo
     endpoint = endpoints.of(url)
     if parts.target is not None and body.fixed is not None and not has_cookies:
         return Request(endpoint, url, fixed=parts.whole(), is_closed_after=is_closed_after)
-    renderer = _with_cookies(parts.renderer(), url) if has_cookies else parts.renderer()
+    renderer = _with_cookies(parts.renderer(), url, block) if has_cookies else parts.renderer()
     return Request(endpoint, url, render=renderer, is_closed_after=is_closed_after)
 
 
@@ -462,20 +464,21 @@ class _General:
         return url, message(self._step.method, target, block, body)
 
 
-def _with_cookies(render: Renderer, url: Url) -> Renderer:
+def _with_cookies(render: Renderer, url: Url, block: Sequence[tuple[str, str]]) -> Renderer:
     """A renderer that adds the user's cookies for a fixed host."""
+    added = with_cookie if any(name.lower() == "cookie" for name, _ in block) else cookie_added
 
     def rendered(iteration: Iteration) -> bytes | Outgoing:
         request = render(iteration)
         if iteration.jar is None or isinstance(request, Outgoing):
             return request
         value = iteration.jar.header_for(_full(url, request))
-        return with_cookie(request, value) if value else request
+        return added(request, value) if value else request
 
     return rendered
 
 
 def _full(url: Url, request: bytes) -> str:
-    """The URL of a request to a fixed host."""
-    target = request.split(b" ", 2)[1].decode()
+    """The URL of a request to a fixed host, without its query, which means nothing to cookies and often varies."""
+    target = target_of(request).partition("?")[0]
     return target if "://" in target[:8] else f"{url.scheme}://{url.authority}{target}"

@@ -31,6 +31,7 @@ from osmia.load.message import (
     redirected,
     redirection,
     take_apart,
+    target_of,
     with_cookie,
 )
 from osmia.load.plan import JsonValue, Mode, Plan, Step, UsersShape
@@ -324,7 +325,7 @@ class Scenario:
         wire = sent.request if isinstance(sent, Outgoing) else sent
         if request.url is None and state.url is not None:
             return wire, state.url
-        target = take_apart(wire).target
+        target = target_of(wire)
         base = request.url
         if base is None or "://" in target[:8]:
             return wire, parse_url(target)
