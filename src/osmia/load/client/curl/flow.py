@@ -250,28 +250,28 @@ class Flow:
         self._loop.multi.add_handle(exchange.easy)
         self._is_added = True
 
-    def _follow(self, exchange: Exchange, iteration: Iteration, given: bytes | Outgoing) -> bool:
-        """Send what the script gave for an answer (a redirect); whether that could be done."""
+    def _follow(self, step: int, iteration: Iteration, given: bytes | Outgoing) -> None:
+        """Send what the script gave for an answer (a redirect)."""
         left_ns = iteration.deadline_ns - time.monotonic_ns() if iteration.deadline_ns else 0
         if left_ns < 0:
-            self._fail(exchange, iteration, Failure.READ_TIMEOUT)
-            return False
-        following = self._supply.rendered(iteration.party, exchange.step, given)
-        if following is None:
-            self._fail(exchange, iteration, Failure.REQUEST_INVALID)
-            return False
-        set_timeout(following, left_ns)
-        self._start(following, iteration)
-        return True
+            self._unsent(iteration, Failure.READ_TIMEOUT)
+            return
+        exchange = self._supply.rendered(iteration.party, step, given)
+        if exchange is None:
+            self._unsent(iteration, Failure.REQUEST_INVALID)
+            return
+        set_timeout(exchange, left_ns)
+        self._start(exchange, iteration)
 
     def _unsent(self, iteration: Iteration, failure: Failure) -> None:
-        """A request that the script would not or could not give."""
+        """A request that the script would not or could not give, or for which no time is left."""
         iteration.marks |= Mark.ITERATION_FAILED
-        now_ns = time.monotonic_ns()
-        flags = Mark.UNSENT | iteration.marks | self._place(iteration)
+        iteration.service_ns += iteration.before_ns
+        if iteration.hops:
+            self._pack_hops(iteration.hops, is_answered=False)
         self._pack(
-            iteration.number, iteration.intended_ns, now_ns, 0, iteration.service_ns,
-            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, iteration.step, flags, failure,
+            iteration.number, iteration.intended_ns, time.monotonic_ns(), 0, iteration.service_ns,
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, iteration.step, iteration.marks | self._place(iteration), failure,
         )  # fmt: skip
         self._advance(iteration)
 
@@ -396,6 +396,8 @@ class Flow:
         self._begun += begun
         self._started[0] += begun
         self._is_added = self._is_added or begun > 0
+        if row == CAPACITY:
+            self._count()
         return others
 
     def _detach(self, exchange: Exchange) -> Iteration:
@@ -428,9 +430,7 @@ class Flow:
         else:
             self._row(exchange, iteration, status, 0, Mark.HOP)
             exchange.home.append(exchange)
-            if self._follow(exchange, iteration, verdict):
-                return
-            self._advance(iteration)
+            self._follow(exchange.step, iteration, verdict)
             return
         exchange.home.append(exchange)
         self._advance(iteration)

@@ -152,7 +152,7 @@ def retarget(exchange: Exchange, key: int) -> None:
     exchange.easy.setopt(pycurl.URL, f"{exchange.url}:{key}/")
 
 
-def load(exchange: Exchange, request: Request, *, is_head: bool) -> None:
+def load(exchange: Exchange, request: Request) -> None:
     """Set the request that is sent next. What did not change since the last one is left alone."""
     easy = exchange.easy
     easy.setopt(pycurl.REQUEST_TARGET, request.target)
@@ -162,7 +162,7 @@ def load(exchange: Exchange, request: Request, *, is_head: bool) -> None:
     if not request.body and not exchange.has_body and request.method == exchange.method:
         return
     exchange.method, exchange.has_body = request.method, bool(request.body)
-    if is_head:
+    if request.method == b"HEAD":
         easy.setopt(pycurl.NOBODY, 1)
     elif request.body:
         easy.setopt(pycurl.POSTFIELDS, request.body)

@@ -40,8 +40,7 @@ class Mark:
     ITERATION_ASSERTION_FAILED = 64
     HTTP2 = 128
     NAMED = 256  # the connection goes to a name, not to an address
-    UNSENT = 512  # no request was made: the script would not
-    UNTIMED = 1024  # a hop of a chain that failed in the end
+    UNTIMED = 512  # a hop of a chain that failed in the end
 
 
 ROW = np.dtype(

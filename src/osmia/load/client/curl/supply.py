@@ -45,7 +45,7 @@ class Supply:
             return None
         one = self._steps[step]
         exchange = self._make(party, step, one.endpoint, is_absolute=_is_for_proxy(one.endpoint, request))
-        load(exchange, request, is_head=one.is_head)
+        load(exchange, request)
         exchange.is_simple = not exchange.is_multiplexed and not exchange.is_tunnelled
         exchange.sent_bytes = len(one.request or b"")
         exchange.home = idle
@@ -71,7 +71,7 @@ class Supply:
         exchange.home = idle
         if exchange.key != party.key:
             retarget(exchange, party.key)
-        load(exchange, request, is_head=one.is_head and request.method == b"HEAD")
+        load(exchange, request)
         exchange.sent_bytes = len(raw)
         return exchange
 
