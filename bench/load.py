@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench.load_client import Figures, Job
+from bench.load_curl import CURL_BENCHES
 from bench.result import Bench, Result, at_least, at_most
 
 __all__ = ["BENCHES"]
@@ -235,4 +236,5 @@ BENCHES: dict[str, Bench] = {
     "open_sd": _open_sd,
     "max_rate_ok": _max_rate_ok,
     "rss_mib": _rss_mib,
+    **CURL_BENCHES,
 }

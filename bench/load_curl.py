@@ -1,4 +1,7 @@
-"""The libcurl transport against wrk: both on one core in turn, nginx on the other, 64 connections, plain GET."""
+"""The libcurl transport against wrk: both on one core in turn, nginx on the other, 64 connections, plain GET.
+
+The figures are rows of `bench/load.py`.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from bench import rig
 from bench.result import Bench, Result, at_least, at_most
 from osmia.model.errors import UnavailableError
 
-__all__ = ["BENCHES"]
+__all__ = ["CURL_BENCHES"]
 
 _CONNECTIONS = 64
 _ROUNDS = 5
@@ -89,4 +92,8 @@ def _redirects() -> Result:
     return _vs_wrk("REDIRECTS", 0.36)
 
 
-BENCHES: dict[str, Bench] = {"curl_vs_wrk": _static, "curl_redirects_vs_wrk": _redirects, "curl_client_us": _cpu_us}
+CURL_BENCHES: dict[str, Bench] = {
+    "curl_vs_wrk": _static,
+    "curl_redirects_vs_wrk": _redirects,
+    "curl_client_us": _cpu_us,
+}
