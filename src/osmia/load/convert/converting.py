@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -77,6 +78,8 @@ def convert(text: str, name: str, *, kind: Kind | None = None, options: ConvertO
 
 
 def _seems_curl(text: str) -> bool:
+    if re.match(r"\s*(?:\$\s+)?curl(?:\.exe)?\s", text):  # a header in quotes makes a table of it in YAML's eyes
+        return True
     return text.lstrip()[:1] not in {"{", "["} and is_curl(text) and not _is_document(text)
 
 
