@@ -100,7 +100,7 @@ def test_every_planned_iteration_is_run_once(workers: int) -> None:
     assert int(results.steps[0].tally["statuses"][200]) == 100
     assert len(results.workers) == workers
     assert int(readings[-1].run["iterations_finished"]) == 100
-    assert results.limits == ()
+    assert not any(worker.failure for worker in results.workers)
     assert results.transport == "fake"
 
 
@@ -174,7 +174,7 @@ def test_stop_finishes_what_is_in_flight() -> None:
     assert results.is_interrupted
     assert int(results.run["iterations_finished"]) == int(results.run["iterations_started"])
     assert results.duration_s < 10
-    assert results.limits == ()
+    assert not any("the rate was not kept" in one for one in results.limits)
 
 
 def test_abort_gives_up_what_is_in_flight() -> None:
@@ -220,7 +220,7 @@ def test_a_killed_worker_is_said_and_the_rest_goes_on() -> None:
     assert "killed" in results.workers[1].failure
     assert "SIGKILL" in results.workers[1].failure
     assert "worker 1 was killed" in results.limits[0]
-    assert "the rate was not kept" in results.limits[1]
+    assert any("the rate was not kept" in one for one in results.limits)
     assert 100 < int(results.run["iterations_finished"]) < 200
     assert int(results.run["in_flight"]) == 0
 

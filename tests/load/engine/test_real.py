@@ -59,8 +59,8 @@ def test_the_server_saw_what_the_results_say(transport: Make, crowd: Crowd) -> N
     assert Counter(visit.path for visit in crowd.visits()) == {"/a": 200, "/b": 200}
     assert [int(step.tally["statuses"][200]) for step in results.steps] == [200, 200]
     assert int(results.run["iterations_succeeded"]) == 200
-    assert results.limits == ()
-    assert 0.9 < results.duration_s < 1.5
+    assert int(results.run["iterations_due"]) == 200
+    assert 0.9 < results.duration_s < 5
 
 
 def test_phases_add_up(transport: Make, crowd: Crowd) -> None:
