@@ -150,6 +150,8 @@ enum osmia_feature {
 /* Why a process is not (fully) seen: bits of the values of the map `unseen`, by pid. */
 enum osmia_unseen {
 	OSMIA_UNSEEN_IO_URING = 1,
+	OSMIA_UNSEEN_BATCHES =
+		2, /* several messages of a stream in one recvmmsg (or AF_UNIX sendmmsg) */
 };
 
 /* What was seen, and why something that was seen is not (fully) known; one per CPU. Counters of

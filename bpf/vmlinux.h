@@ -118,6 +118,8 @@ struct sock_common {
 struct sock {
 	struct sock_common __sk_common;
 	__u8 sk_shutdown;
+	__u16 sk_type;
+	struct socket *sk_socket;
 };
 
 struct inet_connection_sock {
@@ -171,6 +173,28 @@ struct socket {
 	struct sock *sk;
 };
 
+enum iter_type {
+	ITER_UBUF = 0,
+	ITER_IOVEC = 1,
+};
+
+struct iov_iter {
+	__u8 iter_type;
+	unsigned long iov_offset;
+	union {
+		const void *__iov; /* struct iovec, which is ours: lib/syscall.h */
+		void *ubuf;
+	};
+	unsigned long count;
+	unsigned long nr_segs;
+};
+
+struct msghdr {
+	struct iov_iter msg_iter;
+};
+
+struct sk_buff;
+
 struct fdtable {
 	unsigned int max_fds;
 	struct file **fd;
@@ -181,6 +205,7 @@ struct files_struct {
 };
 
 struct task_struct {
+	unsigned int flags;
 	struct files_struct *files;
 	struct task_struct *group_leader;
 	__u64 start_time;

@@ -80,7 +80,7 @@ static __always_inline bool next_segment(struct walk *walk, const struct buffer 
 	if (walk->left)
 		return true;
 	if (!buffer->vector || walk->segment >= buffer->segments ||
-	    bpf_probe_read_user(&segment, sizeof(segment), buffer->vector + walk->segment))
+	    read_vector(buffer, &segment, sizeof(segment), buffer->vector + walk->segment))
 		return false;
 	walk->segment++;
 	walk->data = segment.base;

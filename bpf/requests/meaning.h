@@ -130,16 +130,30 @@ static __always_inline enum meaning postgres_meaning(const __u8 *head, const __u
 	return is_message_type(head[0]) ? MEANS_POSTGRES_MESSAGE : MEANS_NOTHING;
 }
 
-static __always_inline enum meaning meaning_of(const struct buffer *buffer, __u32 features)
+/* Read the first bytes; false where the memory is not mapped in yet (a file's, say). */
+static __always_inline bool read_head(struct buffer *buffer)
 {
-	__u8 head[HEAD_SIZE] = {}, tail[READY_SIZE] = {};
-	__u32 size = buffer->length < HEAD_SIZE ? buffer->length : HEAD_SIZE, word;
+	__u64 size = buffer->length;
+
+	__builtin_memset(buffer->head, 0, HEAD_SIZE);
+	if (size > OSMIA_RESPONSE_HEAD)
+		size = OSMIA_RESPONSE_HEAD;
+	buffer->head_length = size;
+	asm volatile("" : "+r"(size)); /* keeps the bound that the verifier needs */
+	return size <= OSMIA_RESPONSE_HEAD &&
+	       !bpf_probe_read_user(buffer->head, size, buffer->data);
+}
+
+static __always_inline enum meaning meaning_of(struct buffer *buffer, __u32 features)
+{
+	const __u8 *head = buffer->head;
+	__u8 tail[READY_SIZE] = {};
 	enum meaning meaning;
+	__u32 word;
 
 	if (buffer->total < READY_SIZE)
 		return MEANS_NOTHING;
-	/* Memory that is not mapped in yet (a file's, say) cannot be read here. */
-	if (bpf_probe_read_user(head, size & (2 * HEAD_SIZE - 1), buffer->data))
+	if (!read_head(buffer))
 		return MEANS_UNREADABLE;
 	__builtin_memcpy(&word, head, 4);
 	if (is_http_request(head))

@@ -145,13 +145,17 @@ static __always_inline void copy_request(struct osmia_event *event, const struct
 
 	if (size > most)
 		size = most;
+	event->request_length = size;
+	if (size <= buffer->head_length) {
+		__builtin_memcpy(event->request, buffer->head, OSMIA_RESPONSE_HEAD);
+		return;
+	}
 	asm volatile("" : "+r"(size)); /* keeps the bound that the verifier needs */
 	if (size > OSMIA_REQUEST_SNIPPET ||
 	    bpf_probe_read_user(event->request, size, buffer->data)) {
 		COUNT(unreadable);
-		size = 0;
+		event->request_length = 0;
 	}
-	event->request_length = size;
 }
 
 #define APPENDED_MAX (OSMIA_REQUEST_SNIPPET / 2)
@@ -269,7 +273,7 @@ static __always_inline bool begin_http(struct connection *connection, struct soc
 		return true;
 	connection->is_head_open = !end && buffer->total == event->request_length;
 	if (connection->is_head_open)
-		watch(connection, buffer->fd);
+		watch(connection, buffer);
 	return false;
 }
 
@@ -309,17 +313,13 @@ static __always_inline bool begin_postgres(struct connection *connection, struct
 
 static __always_inline void copy_response(struct osmia_event *event, const struct buffer *buffer)
 {
-	__u64 head = buffer->length < OSMIA_RESPONSE_HEAD ? buffer->length : OSMIA_RESPONSE_HEAD;
-	__u64 rest = buffer->total - head;
+	__u64 rest = buffer->total - buffer->head_length;
 	__u64 tail = rest < OSMIA_RESPONSE_TAIL ? rest : OSMIA_RESPONSE_TAIL;
 
 	if (tail > buffer->tail_length)
 		tail = buffer->tail_length;
-	asm volatile("" : "+r"(head));
-	if (head > OSMIA_RESPONSE_HEAD ||
-	    bpf_probe_read_user(event->response_head, head, buffer->data))
-		head = 0;
-	event->response_head_length = head;
+	__builtin_memcpy(event->response_head, buffer->head, OSMIA_RESPONSE_HEAD);
+	event->response_head_length = buffer->head_length;
 	/* The end of an HTTP response's first buffer tells nothing. */
 	asm volatile("" : "+r"(tail));
 	if (event->protocol == OSMIA_HTTP || tail > OSMIA_RESPONSE_TAIL || !tail ||
@@ -379,9 +379,8 @@ static __always_inline void end_request(struct connection *connection, struct so
 /* An interim response (100 Continue, 103 Early Hints) answers nothing yet; 101 does. */
 static __always_inline bool is_interim(const struct buffer *buffer)
 {
-	char code[3] = {};
+	const __u8 *code = buffer->head + 9;
 
-	bpf_probe_read_user(code, sizeof(code), buffer->data + 9);
 	return code[0] == '1' && !(code[1] == '0' && code[2] == '1');
 }
 
@@ -450,9 +449,8 @@ static __always_inline bool is_asked_for(__u8 protocol)
  * among them. */
 static __always_inline bool begins_cycle(const struct buffer *buffer)
 {
-	char type = 0;
+	__u8 type = buffer->head[0];
 
-	bpf_probe_read_user(&type, 1, buffer->data);
 	return type == 'Q' || type == 'P' || type == 'B' || type == 'E' || type == 'F' ||
 	       type == 'D' || type == 'C' || type == 'S';
 }
@@ -552,51 +550,7 @@ static __always_inline bool dispatch(struct connection *connection, struct sock 
 	return false;
 }
 
-/* The buffer under way. A global function, so that the verifier walks it once and not once a
- * caller. */
-__noinline int handle(void)
-{
-	const struct osmia_control *asked = controls();
-	struct scratch *here = scratch_of_cpu();
-	const struct buffer *buffer;
-	struct connection *connection;
-	struct descriptor found;
-	enum meaning meaning;
-
-	if (!here)
-		return 0;
-	buffer = &here->buffer;
-	meaning = meaning_of(buffer, asked ? asked->features : 0);
-	if (meaning == MEANS_NOTHING && !is_watched(buffer->fd))
-		return 0;
-	found = descriptor_of(buffer->fd);
-	if (!found.sk || is_ignored())
-		return 0;
-	if (found.type == SOCK_DGRAM && meaning == MEANS_DNS_ANSWER)
-		on_dns_answer(&found, buffer);
-	if (found.type != SOCK_STREAM)
-		return 0;
-	connection = connection_of(&found, buffer, meaning);
-	if (!connection)
-		return 0;
-	if (dispatch(connection, found.sk, buffer, meaning)) {
-		watch(connection, buffer->fd);
-		here->connection = connection->event.connection;
-		here->walk.position = position_of(connection, found.sk, buffer);
-		follow();
-	}
-	if (is_unix(&connection->event)) {
-		/* Their streams have no positions: every buffer must pass here to be added up. */
-		watch(connection, buffer->fd);
-		if (buffer->is_send)
-			connection->sent += buffer->total;
-		else
-			connection->received += buffer->total;
-	}
-	return 0;
-}
-
-/* ---- programs ---- */
+/* ---- where buffers are found ---- */
 
 static __always_inline void on_io_uring(void)
 {
@@ -607,136 +561,59 @@ static __always_inline void on_io_uring(void)
 		bpf_map_update_elem(&unseen, &process, &why, BPF_ANY);
 }
 
-/* sendmmsg and recvmmsg: up to MESSAGES_MAX messages, each a buffer of its own. */
-static __always_inline void on_messages(struct scratch *here, const struct message *messages,
-					__u64 count)
-{
-	struct buffer *buffer = &here->buffer;
-	__u32 lengths[MESSAGES_MAX] = {}, after = 0;
+int handle(void);
 
-	if (!buffer->is_send) {
-#pragma unroll
-		for (__u32 i = 0; i < MESSAGES_MAX; i++)
-			if (i < count && !bpf_probe_read_user(&lengths[i], sizeof(lengths[i]),
-							      &messages[i].length))
-				after += lengths[i];
+#ifdef OSMIA_SOCKET_HOOKS
+#include "requests/sockets.h"
+#else
+#include "requests/syscalls.h"
+#endif
+
+/* The buffer under way. A global function, so that the verifier walks it once and not once a
+ * caller. */
+__noinline int handle(void)
+{
+	const struct osmia_control *asked = controls();
+	struct scratch *here = scratch_of_cpu();
+	struct buffer *buffer;
+	struct connection *connection;
+	struct descriptor found;
+	enum meaning meaning;
+
+	if (!here)
+		return 0;
+	buffer = &here->buffer;
+	meaning = meaning_of(buffer, asked ? asked->features : 0);
+	if (meaning == MEANS_NOTHING && !is_watched(buffer))
+		return 0;
+	found = descriptor_behind(buffer);
+	if (!found.sk || is_ignored())
+		return 0;
+	if (found.type == SOCK_DGRAM && meaning == MEANS_DNS_ANSWER)
+		on_dns_answer(&found, buffer);
+	if (found.type != SOCK_STREAM)
+		return 0;
+	connection = connection_of(&found, buffer, meaning);
+	if (!connection || is_sent_again(connection, found.sk, buffer))
+		return 0;
+	if (dispatch(connection, found.sk, buffer, meaning)) {
+		watch(connection, buffer);
+		here->connection = connection->event.connection;
+		here->walk.position = position_of(connection, found.sk, buffer);
+		follow();
 	}
-	for (__u32 i = 0; i < MESSAGES_MAX; i++) {
-		if (i >= count || read_message(buffer, &here->segments, messages + i,
-					       buffer->is_send ? ~0ULL : lengths[i]))
-			return;
-		if (!buffer->is_send) {
-			after -= lengths[i];
-			buffer->beside = after;
-		}
-		handle();
+	if (is_unix(&connection->event)) {
+		/* Their streams have no positions: every buffer must pass here to be added up. */
+		watch(connection, buffer);
 		if (buffer->is_send)
-			buffer->beside += buffer->total;
+			connection->sent += buffer->total;
+		else
+			connection->received += buffer->total;
 	}
+	return 0;
 }
 
-/*
- * Sends are taken at entry: recorded at exit they could come after their own response.
- * A raw BTF tracepoint sees all system calls with one program and loads where kprobes, fentry and
- * LSM are absent. Kernels: 5.8. Cost: about 20 ns for a system call that is none of ours.
- */
-SEC("tp_btf/sys_enter")
-int BPF_PROG(on_send, struct pt_regs *regs, long number)
-{
-	struct scratch *here;
-	struct buffer *buffer;
-
-	switch (number) {
-	case SYS_WRITE:
-	case SYS_SENDTO:
-	case SYS_WRITEV:
-	case SYS_SENDMSG:
-	case SYS_SENDMMSG:
-		break;
-	case SYS_IO_URING_ENTER:
-		on_io_uring();
-		return 0;
-	default:
-		return 0;
-	}
-	here = scratch_of_cpu();
-	if (!here || syscall_is_foreign(regs))
-		return 0;
-	buffer = &here->buffer;
-	begin_buffer(buffer, argument_1(regs), true);
-	switch (number) {
-	case SYS_WRITEV:
-		if (read_iovec(buffer, &here->segments, (const void *)argument_2(regs),
-			       argument_3(regs), ~0ULL))
-			return 0;
-		break;
-	case SYS_SENDMSG:
-		if (read_message(buffer, &here->segments, (const void *)argument_2(regs), ~0ULL))
-			return 0;
-		break;
-	case SYS_SENDMMSG:
-		on_messages(here, (const void *)argument_2(regs), argument_3(regs));
-		return 0;
-	default:
-		one_segment(buffer, (const void *)argument_2(regs), argument_3(regs));
-	}
-	return handle();
-}
-
-/*
- * Receives are taken at exit, when the bytes are there; the entry's arguments are still in the
- * registers. Kernels: 5.8. Cost: as above.
- */
-SEC("tp_btf/sys_exit")
-int BPF_PROG(on_receive, struct pt_regs *regs, long result)
-{
-	struct scratch *here;
-	struct buffer *buffer;
-	long number;
-
-	if (result <= 0)
-		return 0;
-	number = syscall_number(regs);
-	switch (number) {
-	case SYS_READ:
-	case SYS_RECVFROM:
-	case SYS_READV:
-	case SYS_RECVMSG:
-	case SYS_RECVMMSG:
-		break;
-	default:
-		return 0;
-	}
-	here = scratch_of_cpu();
-	if (!here || syscall_is_foreign(regs))
-		return 0;
-	buffer = &here->buffer;
-	begin_buffer(buffer, argument_1(regs), false);
-	switch (number) {
-	case SYS_READV:
-		if (read_iovec(buffer, &here->segments, (const void *)argument_2(regs),
-			       argument_3(regs), result))
-			return 0;
-		break;
-	case SYS_RECVMSG:
-		if (argument_3(regs) & MSG_PEEK ||
-		    read_message(buffer, &here->segments, (const void *)argument_2(regs), result))
-			return 0;
-		break;
-	case SYS_RECVMMSG:
-		if (!(argument_4(regs) & MSG_PEEK))
-			on_messages(here, (const void *)argument_2(regs), result);
-		return 0;
-	case SYS_RECVFROM:
-		if (argument_4(regs) & MSG_PEEK)
-			return 0;
-		one_segment(buffer, (const void *)argument_2(regs), result);
-		break;
-	default:
-		one_segment(buffer, (const void *)argument_2(regs), result);
-	}
-	return handle();
-}
+/* ---- the end of a connection ---- */
 
 /* A request whose connection ends before any response. */
 static __always_inline void abandon(struct connection *connection, struct sock *sk)
@@ -789,7 +666,7 @@ static long sweep_one(struct bpf_map *map, const __u64 *key, struct connection *
 		       response_position_now(connection, sk), 0);
 	if (is_unix(&connection->event) &&
 	    connection->event.start_ns + UNIX_IDLE_NS < bpf_ktime_get_ns())
-		bpf_map_delete_elem(&connections, key);
+		forget(connection);
 	return 0;
 }
 

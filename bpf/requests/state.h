@@ -21,12 +21,14 @@ struct connection {
 	__u32 inode; /* AF_UNIX: the socket's, which tells an old one from a new one at its place */
 	__u32 sent;  /* AF_UNIX: bytes, modulo 2^32; of TCP the socket knows them */
 	__u32 received;
-	__u32 watched;	   /* place in `watched` that this connection set, + 1 */
-	__u16 executions;  /* PostgreSQL: Execute and Query of the cycle under way */
-	__u16 cycles;	   /* PostgreSQL: Sync and Query without their ReadyForQuery */
-	__u8 is_head_open; /* HTTP: the request's head went on beyond its buffer */
-	__u8 is_unsent;	   /* the last request has no event: its remainder belongs to its edge */
-	__u8 reserved[6];
+	__u32 watched;	    /* place in `watched` that this connection set, + 1 */
+	__u32 send_end;	    /* position behind the last send that was looked at (sockets.h) */
+	__u16 executions;   /* PostgreSQL: Execute and Query of the cycle under way */
+	__u16 cycles;	    /* PostgreSQL: Sync and Query without their ReadyForQuery */
+	__u8 is_head_open;  /* HTTP: the request's head went on beyond its buffer */
+	__u8 is_unsent;	    /* the last request has no event: its remainder belongs to its edge */
+	__u8 is_send_known; /* `send_end` is set */
+	__u8 reserved[1];
 	struct osmia_event event;
 };
 
@@ -78,8 +80,8 @@ struct {
 } events SEC(".maps");
 
 /*
- * Descriptors whose every buffer matters, not only those that look like a message: one byte per
- * hash of process and descriptor. A byte set in vain costs its descriptor a walk to its socket.
+ * Descriptors (or sockets) whose every buffer matters, not only those that look like a message: one
+ * byte per hash. A byte set in vain costs a walk to the socket and a lookup.
  */
 #define WATCHED_SLOTS 65536
 
@@ -147,24 +149,29 @@ static __always_inline struct scratch *scratch_of_cpu(void)
 	return bpf_map_lookup_elem(&scratch, &zero);
 }
 
-static __always_inline __u32 watch_slot(__u32 fd)
+/* Where a buffer's descriptor or, if the hook tells it, its socket has its byte. */
+static __always_inline __u32 watch_slot(const struct buffer *buffer)
 {
+#ifdef OSMIA_SOCKET_HOOKS
+	return (__u64)buffer->sk * 0x9e3779b97f4a7c15ULL >> 48;
+#else
 	__u32 process = bpf_get_current_pid_tgid() >> 32;
 
-	return (process * 0x9e3779b1u + fd * 0x85ebca6bu) >> 16;
+	return (process * 0x9e3779b1u + buffer->fd * 0x85ebca6bu) >> 16;
+#endif
 }
 
-static __always_inline bool is_watched(__u32 fd)
+static __always_inline bool is_watched(const struct buffer *buffer)
 {
 	__u32 zero = 0;
 	struct watched *table = bpf_map_lookup_elem(&watched, &zero);
 
-	return table && table->slots[watch_slot(fd) & (WATCHED_SLOTS - 1)];
+	return table && table->slots[watch_slot(buffer) & (WATCHED_SLOTS - 1)];
 }
 
-static __always_inline void watch(struct connection *connection, __u32 fd)
+static __always_inline void watch(struct connection *connection, const struct buffer *buffer)
 {
-	__u32 zero = 0, slot = watch_slot(fd) & (WATCHED_SLOTS - 1);
+	__u32 zero = 0, slot = watch_slot(buffer) & (WATCHED_SLOTS - 1);
 	struct watched *table = bpf_map_lookup_elem(&watched, &zero);
 
 	if (table && !table->slots[slot]) {

@@ -61,8 +61,9 @@ class Expected:
     has_modules: bool = True
 
 
-# The dearer variant of the same programs, `requests`, takes its place there.
-_BEFORE_6_2 = {"requests_typed": "'bpf_rdonly_cast': not found"}
+# The dearer variants of the same programs, `requests_typed` and `requests`, take their places there.
+_BEFORE_6_16 = {"requests_sockets": "'tcp_sendmsg_locked'"}
+_BEFORE_6_2 = dict.fromkeys(("requests_sockets", "requests_typed"), "'bpf_rdonly_cast': not found")
 _GUEST_FACTS = {"kernel": "ok", "BTF": "ok", "CAP_BPF": "ok", "CAP_SYS_ADMIN": "ok", "/proc": "ok", "cgroup": "ok"}
 EXPECTED = {
     "5.10": Expected(
@@ -74,7 +75,11 @@ EXPECTED = {
     "6.1": Expected(0, {}, _GUEST_FACTS | {"connection tracking": "ok"}, _BEFORE_6_2),
     # Without the modules of connection tracking, as on a host that translates nothing.
     "6.12": Expected(
-        0, {"conntrack": ("unused", _UNTRACKED)}, _GUEST_FACTS | {"connection tracking": "note"}, has_modules=False
+        0,
+        {"conntrack": ("unused", _UNTRACKED)},
+        _GUEST_FACTS | {"connection tracking": "note"},
+        _BEFORE_6_16,
+        has_modules=False,
     ),
 }
 """Declared, kernel by kernel. Of the host only the exchanges are known beforehand."""

@@ -72,6 +72,7 @@ class Unseen(enum.IntFlag):
     """`enum osmia_unseen`: why the traffic of a process is not (fully) seen."""
 
     IO_URING = 1
+    BATCHES = 2
 
 
 EVENT = np.dtype(

@@ -18,7 +18,9 @@ import psycopg
 import pytest
 
 from osmia.agent.events import EventFlag, EventKind, Feature, ProtocolCode, RoleCode, Unseen
-from osmia.agent.kernel.capture import Capture, CaptureOptions, Control
+from osmia.agent.kernel.capture import VARIANTS, Capture, CaptureOptions, Control
+from osmia.model.errors import CaptureUnavailableError
+from tests.agent.kernel import uring
 from tests.agent.postgres import postgres_server
 
 if typing.TYPE_CHECKING:
@@ -151,10 +153,14 @@ def wired(capture: Capture) -> Iterator[Wire]:
         yield Wire(capture, client, server)
 
 
-@pytest.fixture(params=[True, False], ids=["typed", "probed"])
+@pytest.fixture(params=VARIANTS)
 def wire(request: pytest.FixtureRequest) -> Iterator[Wire]:
-    """A connection under a running capture, with the programs for new kernels and with those for old ones."""
-    with Capture(CaptureOptions(typed_reads=request.param)) as capture, wired(capture) as made:
+    """A connection under a running capture, with the programs for new kernels and with those for older ones."""
+    try:
+        capture = Capture(CaptureOptions(variants=(request.param,)))
+    except CaptureUnavailableError as exc:
+        pytest.skip(f"this kernel refuses {request.param}: {exc}")
+    with capture, wired(capture) as made:
         yield made
 
 
@@ -469,14 +475,51 @@ def test_dns_answers_are_told() -> None:
     assert mine["protocol"].tolist() == [ProtocolCode.DNS]
 
 
-def test_io_uring_is_detected_and_declared() -> None:
-    """A process that uses io_uring is named, since what it carries cannot be seen."""
-    with Capture() as capture:
-        libc.syscall(426, -1, 0, 0, 0, None, 0)
-        unseen, ledger = capture.unseen(), capture.ledger()
+def test_io_uring_is_detected_and_declared(wire: Wire) -> None:
+    """A process that sends by io_uring is named, since what it carries cannot be seen."""
+    try:
+        uring.send(wire.client, GET % b"ring")
+    except OSError as exc:
+        pytest.skip(f"no io_uring on this machine: {exc}")
+    assert wire.server.recv(4096) == GET % b"ring"
 
-    assert unseen[os.getpid()] is Unseen.IO_URING
-    assert ledger["io_uring"] >= 1
+    assert wire.capture.unseen()[os.getpid()] is Unseen.IO_URING
+    assert wire.capture.ledger()["io_uring"] >= 1
+
+
+def test_a_send_in_pieces_is_looked_at_once(wire: Wire) -> None:
+    """What the kernel takes piece by piece, or not at first, is one request with all its bytes."""
+    head = b"POST /large HTTP/1.1\r\nHost: t\r\nContent-Length: 4000000\r\n\r\n"
+    body = b"x" * 4_000_000
+    wire.client.setblocking(False)  # noqa: FBT003 - the socket's own signature
+    waiting = memoryview(head + body)
+    received = 0
+    while received < len(head + body):
+        with contextlib.suppress(BlockingIOError):
+            waiting = waiting[wire.client.send(waiting) :] if waiting else waiting
+        received += len(wire.server.recv(1 << 20))
+    wire.client.settimeout(DEADLINE_S)
+    wire.answer(OK)
+    rows = wire.requests(1)
+
+    assert {snippet(row)[:11] for row in rows} == {b"POST /large"}
+    assert {int(row["request_bytes"]) for row in rows} == {len(head + body)}
+
+
+def test_several_messages_of_a_stream_in_one_call_are_declared() -> None:
+    """Two by recvmmsg on TCP: the sockets' hooks cannot tell them apart, so the process is named."""
+    try:
+        capture = Capture(CaptureOptions(variants=VARIANTS[:1]))
+    except CaptureUnavailableError as exc:
+        pytest.skip(f"this kernel has no hooks at its sockets: {exc}")
+    with capture, wired(capture) as wire:
+        wire.client.sendall(b"ab")
+        buffers = [ctypes.create_string_buffer(1) for _ in range(2)]
+        vectors = [_Iovec(ctypes.addressof(buffer), 1) for buffer in buffers]
+        messages = (_Message * 2)(*[_Message(vector=ctypes.pointer(vector), count=1) for vector in vectors])
+        assert libc.recvmmsg(wire.server.fileno(), messages, 2, 0, None) == 2
+
+        assert capture.unseen()[os.getpid()] is Unseen.BATCHES
 
 
 def test_a_postgres_pipeline_is_followed_and_turns_are_not() -> None:

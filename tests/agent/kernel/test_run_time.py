@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import socket
 
 import pytest
 
@@ -15,12 +15,13 @@ SMALL = CaptureOptions(ring_bytes=1 << 16, max_connections=64, max_edges=64, max
 
 
 def test_run_time_grows_while_it_is_measured() -> None:
-    """A thousand writes of another process than the ignored one run a program of ours, in a plausible time."""
-    read, write = os.pipe()
-    with Capture(SMALL), statistics_on(), os.fdopen(read, "rb"), os.fdopen(write, "wb", buffering=0) as out:
+    """A thousand messages of another process than the ignored one run a program of ours, in a plausible time."""
+    one, other = socket.socketpair()
+    with Capture(SMALL), statistics_on(), one, other:
         before = program_times()
         for _ in range(1_000):
-            out.write(b"x")
+            one.send(b"x")
+            other.recv(1)
         after = program_times()
 
     runs = sum(after[number].runs - before[number].runs for number in before)

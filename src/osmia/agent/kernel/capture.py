@@ -22,26 +22,24 @@ from osmia.model.errors import CaptureUnavailableError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Capture", "CaptureOptions", "Control", "EdgeTotals", "binding", "object_path"]
+__all__ = ["VARIANTS", "Capture", "CaptureOptions", "Control", "EdgeTotals", "binding", "object_path"]
 
 _MACHINES = {"x86_64": "x86", "aarch64": "arm64"}
 _DRAIN_EVENTS = 4096
-
-
-_VARIANTS = ("requests_typed", "requests")
-"""Objects of the same programs, the cheaper first: it needs bpf_rdonly_cast (Linux 6.2); see bpf/lib/read.h."""
-
 _JIFFIES_PER_S = (100, 250, 300, 1000)
 _JIFFY_NS = 4_000_000
 _JIFFIES_SURE = 200
 
+VARIANTS = ("requests_sockets", "requests_typed", "requests")
+"""Objects of the same programs, the cheapest first: the sockets' own tracepoints (Linux 6.16, bpf/requests/sockets.h),
+typed reads (6.2, bpf/lib/read.h), neither."""
+
 
 @dataclass(frozen=True, slots=True)
 class CaptureOptions:
-    """Sizes of what lives in the kernel.
+    """Sizes of what lives in the kernel, and which objects to try in turn.
 
-    Memory: twice the ring (it is mapped twice), 1 KB per connection, 0.3 KB per edge, 80 B per bucket. Without
-    `typed_reads` the programs are those for kernels before 6.2.
+    Memory: twice the ring (it is mapped twice), 1 KB per connection, 0.3 KB per edge, 80 B per bucket.
     """
 
     ignored_pid: int = 0
@@ -49,7 +47,7 @@ class CaptureOptions:
     max_connections: int = 16_384
     max_edges: int = 16_384
     max_buckets: int = 131_072
-    typed_reads: bool = True
+    variants: tuple[str, ...] = VARIANTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +135,12 @@ class Capture:
         )
         self._handle: Any = None
         refusal = ""
-        for variant in _VARIANTS if options.typed_reads else _VARIANTS[1:]:
+        for variant in options.variants:
             words = self._ffi.new("char[]", 4096)
             path = str(object_path(variant)).encode()
             self._handle = self._lib.osmia_capture_open(path, given, self._asked(), words, 4096)
             if self._handle:
-                self.has_typed_reads = variant == _VARIANTS[0]
+                self.variant = variant
                 break
             refusal = why_refused(self._ffi.string(words).decode(errors="replace"))
         if not self._handle:

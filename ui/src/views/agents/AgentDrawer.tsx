@@ -184,7 +184,9 @@ function Unseen({ unseen }: { unseen: Readonly<Record<string, number>> }) {
   return (
     <section aria-label="Unseen">
       <h2>Processes that are not fully seen</h2>
-      <p className="dim agent-note">They use io_uring, whose traffic does not pass the calls that are watched.</p>
+      <p className="dim agent-note">
+        They use io_uring, or take several messages of a stream in one call: what they carry so is not seen.
+      </p>
       <table className="details-table">
         <tbody>
           {commands.map(([command, processes]) => (
