@@ -67,6 +67,16 @@ def test_each_limit_is_said_once(last: Reading, words: str) -> None:
     assert words in sentence
 
 
+def test_a_single_hiccup_is_no_limit() -> None:
+    """Of twenty iterations one late one is the 99th percentile, and still only one."""
+    last = reading(due=20, started=20)
+    last.run["lag"][:] = 0
+    last.run["lag"][bucket_of(50_000)] = 19
+    last.run["lag"][bucket_of(20_000_000)] = 1
+
+    assert not any("started late" in one for one in said(last, shape=CountShape(CountKind.LINEAR, 20, 1)))
+
+
 def test_a_full_core_is_said_of_its_worker() -> None:
     """A generator without time left sets the pace itself."""
     (sentence,) = said(workers=(GOOD, WorkerHealth(1, 0.99, 0)))
