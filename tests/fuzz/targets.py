@@ -9,8 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -39,6 +38,8 @@ from tests.agent.events import FakeEntities, batch, event
 from tests.captures.recording import load
 from tests.captures.understood import captures, exchanges
 from tests.fuzz.pieces import check_stream, pack
+from tests.fuzz.scenarios import SCENARIO_TARGETS
+from tests.fuzz.target import Target, require
 from tests.lab.apiserver.world import deployment, pod, service
 from tests.protocols.test_dns import CHAIN, answer
 from tests.server.rows import body
@@ -48,22 +49,6 @@ __all__ = ["TARGETS", "Target"]
 
 _TEMPLATE_PER_BYTE = 3
 _WALL_NS = 1_700_000_000_000_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A function that takes any bytes, real inputs to start from, and the modules whose coverage guides."""
-
-    run: Callable[[bytes], None]
-    seeds: Callable[[], Iterable[bytes]]
-    modules: tuple[str, ...]
-    max_bytes: int = 1024
-
-
-def require(*, holds: bool, what: str) -> None:
-    """A promise that any input must keep."""
-    if not holds:
-        raise AssertionError(what)
 
 
 # ---- parsers of snippets
@@ -354,5 +339,6 @@ TARGETS: Mapping[str, Target] = {
     "wire": Target(_wire, _batches, ("osmia.server.ingest.decode", "osmia.server.ingest.shape"), max_bytes=8192),
     "spool": Target(_spool, _spooled, ("osmia.agent.spool",)),
     "watch": Target(_watch, _lines, ("osmia.agent.entities.informer", "osmia.agent.entities.objects"), max_bytes=4096),
+    **SCENARIO_TARGETS,
 }
-"""Every parser of bytes that others write."""
+"""Every parser of bytes that others write, and of what users write."""

@@ -71,7 +71,7 @@ def compile_criterion(rule: str, *, step_ids: Sequence[int] | None = None) -> Cr
 def decide(
     criterion: Criterion, reading: Reading, *, elapsed_s: float, delay_s: float, broken_since_s: float | None
 ) -> Decision:
-    """Whether a run ends early: the rule must stay broken for `delay_s`; nothing is judged before an iteration ended."""
+    """Whether a run ends early: broken for `delay_s` without a break; nothing is judged before an iteration ended."""
     if not int(reading.run["iterations_finished"]) or criterion.holds(reading):
         return Decision(None, is_over=False)
     since_s = elapsed_s if broken_since_s is None else broken_since_s

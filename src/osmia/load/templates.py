@@ -5,8 +5,8 @@ In braces, with or without blanks inside: `name` of the scope (environment, capt
 else in braces is text.
 
 In a JSON body a string that is nothing but one variable, `"{{x}}"`, becomes the variable's value as JSON: a number
-without quotes, an object, null; a string with quotes. A variable inside a longer string or in a key becomes text, escaped as
-JSON strings are. Everywhere else a variable becomes its text as it is.
+without quotes, an object, null; a string with quotes. A variable inside a longer string or in a key becomes text,
+escaped as JSON strings are. Everywhere else a variable becomes its text as it is.
 """
 
 from __future__ import annotations

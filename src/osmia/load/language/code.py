@@ -151,12 +151,12 @@ class Compiler:
                 return Piece(self.bind(value), Kind.OBJECT, constant=value, needs=needs)
 
     def want(self, piece: Piece, kinds: tuple[Kind, ...], node: Node, who: str) -> None:
-        """Refuse what can be seen to be of a wrong type; text from outside may still be a number."""
+        """Refuse what can be seen to be of a wrong type; text from outside may still be something else."""
         if piece.kind is Kind.SERIES and Kind.SERIES not in kinds:
             raise self.series_error(node)
         if piece.kind is Kind.ANY or piece.kind in kinds:
             return
-        if piece.is_wire_text and piece.kind is Kind.STRING and {Kind.NUMBER, Kind.BOOL} & set(kinds):
+        if piece.is_wire_text and piece.kind is Kind.STRING and {Kind.NUMBER, Kind.BOOL, Kind.ARRAY} & set(kinds):
             return
         wanted = " or ".join(kind.value for kind in kinds)
         raise self.error(f"{who} needs {wanted}, and {show(node)} is {piece.kind.value}", node)

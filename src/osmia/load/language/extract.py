@@ -12,6 +12,7 @@ here can stop it, so `is_catastrophic` names the nested repetitions that cause t
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections.abc import Callable
 from re import _constants as kinds  # type: ignore[attr-defined]  # the parser of `re` has no public name
@@ -37,6 +38,7 @@ __all__ = [
     "is_catastrophic",
     "json_path",
     "json_text",
+    "parsed_json",
     "text_of",
     "walked",
     "xpath",
@@ -55,6 +57,7 @@ FromBody: TypeAlias = "Callable[[bytes], JsonValue | Missing]"
 _MAX_EXPRESSION = 10_000
 _LARGEST, _SMALLEST = (1 << 64) - 1, -(1 << 63)
 _PLAIN_PATH = re.compile(r"(?:[^.*?|#@!{}\[\]()\\]|\\.|(?<![^.])#(?=\.|$))*", re.DOTALL)
+_LONG_NUMBER = re.compile(r"[0-9]{19}")
 _PATH_PART = re.compile(r"((?:[^.\\]|\\.)*)(?:\.|$)", re.DOTALL)
 
 
@@ -93,9 +96,27 @@ def _whole(found: pygjson.Result, value: object) -> JsonValue | Missing:
     if value is None:
         return None if found.exists() else MISSING
     try:
-        return orjson.loads(found.to_str())  # type: ignore[no-any-return]  # JSON by definition
-    except orjson.JSONDecodeError:
+        return parsed_json(found.to_str())
+    except ValueError:
         return MISSING
+
+
+def parsed_json(text: str) -> JsonValue:
+    """JSON with integers of any length: what may be more than 64 bits, a float to orjson, goes to Python's parser.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if _LONG_NUMBER.search(text):
+        try:
+            return json.loads(text, parse_constant=_no_constant)  # type: ignore[no-any-return]  # JSON by definition
+        except RecursionError as exc:
+            raise ValueError("nested too deep") from exc
+    return orjson.loads(text)  # type: ignore[no-any-return]  # same
+
+
+def _no_constant(word: str) -> JsonValue:
+    raise ValueError(f"{word} is not JSON")
 
 
 def walked(path: str) -> FromBody:
@@ -108,10 +129,9 @@ def walked(path: str) -> FromBody:
 
     def value(body: bytes) -> JsonValue | Missing:
         try:
-            found = orjson.loads(body)
-        except orjson.JSONDecodeError:
+            return _walk(parsed_json(body.decode("utf-8", "replace")), parts)
+        except ValueError:
             return MISSING
-        return _walk(found, parts)
 
     return value
 
@@ -312,6 +332,4 @@ def json_text(value: JsonValue) -> str:
     try:
         return orjson.dumps(value).decode()
     except orjson.JSONEncodeError:  # an integer of more than 64 bits
-        import json
-
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -160,7 +160,9 @@ def show(node: Node) -> str:  # noqa: PLR0911 - one for each kind of node
         case Call(name, arguments):
             return f"{name}({', '.join(map(show, arguments))})"
         case Unary(sign, operand):
-            return sign + _enclosed(operand, _PREFIX)
+            inside = _enclosed(operand, _PREFIX)
+            # Before a digit the minus would become part of the number.
+            return f"-({inside})" if sign == "-" and inside[0].isdigit() else sign + inside
         case Chain(sign, items):
             return f" {sign} ".join(_enclosed(item, PRECEDENCE[sign] + 1) for item in items)
         case Binary(sign, left, right):

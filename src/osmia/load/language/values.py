@@ -14,6 +14,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 import orjson
 
 from osmia.load.language.cookie import parse_date
+from osmia.load.language.extract import parsed_json
 from osmia.load.language.problems import EvaluationError
 from osmia.load.plan import JsonValue
 
@@ -124,8 +125,8 @@ def _matched(left: JsonValue, right: JsonValue) -> tuple[JsonValue, JsonValue]:
 
 def _as_json(text: str) -> JsonValue:
     try:
-        return orjson.loads(text)  # type: ignore[no-any-return]  # JSON by definition
-    except orjson.JSONDecodeError:
+        return parsed_json(text)
+    except ValueError:
         return text
 
 
@@ -278,6 +279,8 @@ def time_of(value: JsonValue) -> int:
 
 
 def _numbers(values: JsonValue) -> Sequence[float]:
+    if isinstance(values, str):
+        values = _as_json(values)
     if not isinstance(values, list) or not values:
         raise EvaluationError(f"{shown(values)} is no array of numbers")
     return [_number(one) for one in values]
