@@ -27,6 +27,7 @@ from osmia.load.message import (
     decoded,
     header,
     headers_of,
+    is_same_site,
     parse_url,
     redirected,
     redirection,
@@ -149,6 +150,9 @@ class _CompiledStep:
         for rule in self.rules:
             needs |= rule.assertion.needs
         self.needs_body = plan.is_debug or needs.has_body
+        self.own_cookie = "; ".join(
+            value for name, value in step.headers if name.lower() == "cookie" and "{{" not in value
+        )
         self.is_inspected = bool(self.rules or self.capture or plan.has_cookies or plan.is_debug)
 
     def wire_step(self) -> WireStep:
@@ -310,7 +314,9 @@ class Scenario:
         authorization = compiled.endpoints.proxy_authorization
         following = redirected(request, came, to, status=status, proxy_authorization=authorization)
         if state.jar is not None:
-            following = with_cookie(following, state.jar.header_for(str(to)), replaces=True)
+            own = compiled.own_cookie if is_same_site(to, came) else ""
+            value = "; ".join(one for one in (own, state.jar.header_for(str(to))) if one)
+            following = with_cookie(following, value, replaces=True)
         is_own = (to.host, to.port, to.is_tls) == (came.host, came.port, came.is_tls)
         state.url = to
         state.request = Outgoing(compiled.endpoints.of(to, is_own=is_own and state.hops == 1), following)

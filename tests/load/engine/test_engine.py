@@ -225,6 +225,20 @@ def test_a_killed_worker_is_said_and_the_rest_goes_on() -> None:
     assert int(results.run["in_flight"]) == 0
 
 
+def test_a_killed_workers_findings_are_not_lost() -> None:
+    """What it had sent home in its last second of life is in the results."""
+    steps = (Step(id=1, url=URL, assertions=("status_code == 201",)),)
+    with Engine(plan(users(1, 60.0), steps=steps, workers=1), paced) as engine:
+        for reading in engine.readings():
+            if int(reading.steps["assertion_failed"].sum()) > 1200 and is_alive(engine.worker_pids[0]):
+                os.kill(engine.worker_pids[0], signal.SIGKILL)
+        results = engine.results()
+
+    (failure,) = results.steps[0].assertions
+    assert 0 < failure.count <= int(results.steps[0].tally["assertion_failed"])
+    assert failure.received == {"status_code": [200] * 3} or failure.count < 3
+
+
 class _Stuck:
     """Starts an iteration and never comes back."""
 

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from osmia.load.client.fake import FakeAnswer
-from osmia.load.client.transport import Shows
+from osmia.load.client.transport import Endpoint, Shows
 from osmia.load.plan import (
     BasicAuth,
     Capture,
@@ -360,6 +360,23 @@ def test_redirects_set_and_send_cookies() -> None:
     world.run(plan_of(Step(id=1, url="http://h/"), mode=Mode.DISTINCT_USER, has_cookies=True))
 
     assert cookies(world) == ["", "user=bo"]
+
+
+def test_redirects_keep_the_steps_own_cookies_at_home() -> None:
+    """What the step itself sends goes along on its own host, and not to another."""
+    leads = {b"/a": "/b", b"/b": "http://other/c"}
+
+    def answer(_endpoint: Endpoint, request: bytes) -> FakeAnswer:
+        path = request.split(b" ", 2)[1]
+        return redirect(302, leads[path]) if path in leads else FakeAnswer()
+
+    world = World(answer)
+    step = Step(id=1, url="http://h/a", headers=(("Cookie", "own=1"),))
+
+    world.run(plan_of(step, mode=Mode.DISTINCT_USER, has_cookies=True, cookies=(CookieSetting(name="a", value="2"),)))
+
+    assert [one.split("; ")[0] for one in cookies(world)][:2] == ["own=1", "own=1"]
+    assert "own=1" not in cookies(world)[2]
 
 
 # ---- debugging ----
