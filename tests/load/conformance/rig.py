@@ -190,7 +190,7 @@ class Stage:
             peer.links += 1
             peer.open_links += 1
             try:
-                with contextlib.suppress(OSError, asyncio.IncompleteReadError, ssl.SSLError):
+                with contextlib.suppress(OSError, asyncio.IncompleteReadError, ssl.SSLError, asyncio.CancelledError):
                     await handler(Link(peer.links, reader, writer))
             finally:
                 peer.open_links -= 1

@@ -547,10 +547,10 @@ class Flow:
     def _count(self) -> None:
         """Bring the block up to date."""
         self._count_ns = time.monotonic_ns() + _COUNT_EVERY_NS
-        rows, self._rows = self._rows, 0
-        self._records.count(rows)
         for step, started in enumerate(self._started):
             self._records.steps[step]["started"] = started
         self._records.count_begun(self._begun, self._backlog, self._backlog_max)
         self._records.count_in_flight(self._in_flight, self._in_flight_max)
         self._records.count_connections(self._loop.look(), self._connections_max)
+        rows, self._rows = self._rows, 0  # last: whoever reads meanwhile sees nothing answered that was not begun
+        self._records.count(rows)
