@@ -56,9 +56,10 @@ MISSING: Final = Missing()
 FromBody: TypeAlias = "Callable[[bytes], JsonValue | Missing]"
 _MAX_EXPRESSION = 10_000
 _LARGEST, _SMALLEST = (1 << 64) - 1, -(1 << 63)
-_PLAIN_PATH = re.compile(r"(?:[^.*?|#@!{}\[\]()\\]|\\.|(?<![^.])#(?=\.|$))*", re.DOTALL)
+_PLAIN_PART = r"(?:[^.*?|#@!{}\[\]()\\]|\\.)+"
+_PLAIN_PATH = re.compile(rf"(?:{_PLAIN_PART}|#)(?:\.(?:{_PLAIN_PART}|#))*", re.DOTALL)
 _LONG_NUMBER = re.compile(r"[0-9]{19}")
-_PATH_PART = re.compile(r"((?:[^.\\]|\\.)*)(?:\.|$)", re.DOTALL)
+_PATH_PART = re.compile(rf"{_PLAIN_PART}|#", re.DOTALL)
 
 
 # ---- JSON
@@ -124,8 +125,6 @@ def walked(path: str) -> FromBody:
     if not _PLAIN_PATH.fullmatch(path):
         raise ValueError(f"the path {path!r} needs pygjson, which is not installed: only keys, indices and # work")
     parts = [re.sub(r"\\(.)", r"\1", one) for one in _PATH_PART.findall(path)]
-    if parts and not path.endswith("."):
-        parts.pop()  # the empty match at the end
 
     def value(body: bytes) -> JsonValue | Missing:
         try:
