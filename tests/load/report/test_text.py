@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from osmia.load.report.amounts import bytes_text, clock_text, rate_text, share_text, sparkline, time_text
+from osmia.load.report.describe import hosts_of
 from osmia.load.report.text import final_text
 from osmia.load.report.visible import visible
 from tests.load.report import build
@@ -84,3 +87,11 @@ def test_sparklines_show_the_last_values() -> None:
     assert sparkline([0, 1, 2, 4, 8], width=4) == "▁▂▄█"
     assert sparkline([0, 0], width=4) == "▁▁"
     assert sparkline([], width=4) == ""
+
+
+def test_the_banner_names_the_host_that_a_variable_stands_for() -> None:
+    """What is known before the run is shown; what is drawn at random stays as it was written."""
+    plan = replace(build.healthy().plan, environment={"HOST": "http://orders:8080", "LIST": ["a", "b"]})
+    steps = tuple(replace(plan.steps[0], url=url) for url in ("{{HOST}}/a", "http://{{LIST}}/", "{{ HOST }}/b"))
+
+    assert hosts_of(replace(plan, steps=steps)) == ("http://orders:8080", "http://{{LIST}}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit, urlunsplit
 
 from osmia.load.plan import (
     ArrivalPattern,
     CountShape,
+    JsonValue,
     ManualShape,
     Plan,
     RateShape,
@@ -23,6 +25,7 @@ from osmia.load.report.amounts import count_text, plural, rate_text, time_text
 __all__ = ["hosts_of", "is_https", "planned_count", "planned_s", "shape_text", "step_title", "without_password"]
 
 _MOST_STAGES = 4
+_VARIABLE = re.compile(r"\{\{\s*([A-Za-z][A-Za-z0-9_-]*)\s*\}\}")
 
 
 def without_password(url: str) -> str:
@@ -36,13 +39,21 @@ def without_password(url: str) -> str:
 
 
 def hosts_of(plan: Plan) -> tuple[str, ...]:
-    """Scheme and host of every step, each once, in order."""
+    """Scheme and host of every step, each once, in order; variables that the plan gives one text are filled in."""
     found: dict[str, None] = {}
     for step in plan.steps:
-        url = without_password(step.url)
+        url = without_password(_filled_in(step.url, plan.environment))
         scheme, separator, rest = url.partition("://")
         found[f"{scheme}://{rest.split('/', 1)[0]}" if separator else url.split("/", 1)[0]] = None
     return tuple(found)
+
+
+def _filled_in(url: str, environment: Mapping[str, JsonValue]) -> str:
+    def value(found: re.Match[str]) -> str:
+        text = environment.get(found[1])
+        return text if isinstance(text, str) and "{{" not in text else found[0]
+
+    return _VARIABLE.sub(value, url)
 
 
 def is_https(step: Step) -> bool:
