@@ -325,6 +325,46 @@ def test_streams_beyond_a_goodbye_are_sent_again(core: Transport, stage: Stage) 
     assert peer.links == 2
 
 
+def test_connections_that_carry_less_than_wants_to_go(core: Transport, stage: Stage) -> None:
+    """Five requests per connection for forty users: most are turned away many times, none is lost or done twice."""
+    served = 0
+
+    async def each(link: Link) -> None:
+        nonlocal served
+        await greet(link, settings(streams=100))
+        waiting: list[int] = []
+        async for one in incoming(link):
+            if one.ends and len(waiting) < 5:
+                waiting.append(one.stream)
+                served += 1
+                await link.send(*(goaway(one.stream) for _ in range(len(waiting) == 5)), answered(one.stream))
+
+    peer = stage.serve(each)
+
+    outcome = exercise(core, _step(peer), users=40, count=200, peers=[peer])
+
+    assert outcome.statuses() == {200: 200}
+    assert served == 200
+    assert outcome.steps[0]["retried"] > 200
+
+
+def test_a_server_that_only_says_goodbye_is_not_asked_for_ever(core: Transport, stage: Stage) -> None:
+    """GOAWAY that excludes everything, on each connection."""
+
+    async def each(link: Link) -> None:
+        await greet(link)
+        async for one in incoming(link):
+            if one.ends:
+                await link.send(goaway(0))
+
+    peer = stage.serve(each)
+
+    outcome = exercise(core, _step(peer), count=2, peers=[peer])
+
+    assert outcome.failures() == {Failure.HTTP2_GOAWAY: 2}
+    assert peer.links <= 8
+
+
 def test_what_a_goodbye_leaves_unanswered_fails(core: Transport, stage: Stage) -> None:
     """GOAWAY promises an answer to a stream and the connection closes without one."""
 

@@ -16,5 +16,7 @@ cdef void http2_close(Connection *c) noexcept nogil
 cdef bint http2_is_settled(Connection *c) noexcept nogil
 # The server said GOAWAY and nothing is left on it: to be closed.
 cdef bint http2_is_over(Connection *c) noexcept nogil
+# Its GOAWAY leaves streams to be answered: the server works, only not on this connection for much longer.
+cdef bint http2_has_promised(Connection *c) noexcept nogil
 # What those fail as that are still on it when the socket is lost: HTTP2_GOAWAY if that was announced, else `failure`.
 cdef uint8_t http2_lost(Connection *c, uint8_t failure) noexcept nogil

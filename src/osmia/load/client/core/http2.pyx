@@ -84,7 +84,7 @@ cdef extern from "nghttp2/nghttp2.h" nogil:
         uint8_t type
         uint8_t flags
     ctypedef struct nghttp2_goaway:
-        uint32_t error_code
+        int32_t last_stream_id
     ctypedef union nghttp2_frame:
         nghttp2_frame_hd hd
         nghttp2_goaway goaway
@@ -199,6 +199,7 @@ cdef struct Session:
     uint32_t most  # streams that the server allows
     uint8_t is_settled  # its SETTINGS have come
     uint8_t is_going  # its GOAWAY has come
+    uint8_t has_promised  # and it answers some streams
     uint8_t is_broken  # we ended the session because of what it sent
 
 cdef nghttp2_session_callbacks *callbacks = NULL
@@ -275,6 +276,10 @@ cdef bint http2_is_over(Connection *c) noexcept nogil:
     return session.is_going and session.open == 0
 
 
+cdef bint http2_has_promised(Connection *c) noexcept nogil:
+    return (<Session *>c.h2_spare).has_promised
+
+
 cdef uint8_t http2_lost(Connection *c, uint8_t failure) noexcept nogil:
     return HTTP2_GOAWAY if (<Session *>c.h2_spare).is_going else failure
 
@@ -313,7 +318,7 @@ cdef int http2_submit(Connection *c, Iteration *it) noexcept nogil:
         _free_stream(session, stream)
         it.failure = UNKNOWN_FAILURE if it.stream == NGHTTP2_ERR_NOMEM else HTTP2_GOAWAY  # no stream ids are left
         it.stream_spare = NULL
-        session.is_going = it.stream != NGHTTP2_ERR_NOMEM
+        session.is_going = session.has_promised = it.stream != NGHTTP2_ERR_NOMEM
         _count_room(c, session)
         return WIRE_FAILED
     session.open += 1
@@ -822,6 +827,7 @@ cdef void _on_connection_frame(Connection *c, Session *session, const nghttp2_fr
             session.most = STREAMS_MAX
     elif frame.hd.type == NGHTTP2_GOAWAY:
         session.is_going = 1
+        session.has_promised = frame.goaway.last_stream_id > 0
     _count_room(c, session)
 
 

@@ -68,6 +68,7 @@ from osmia.load.client.core.http2 cimport (
     http2_cancel,
     http2_close,
     http2_flush,
+    http2_has_promised,
     http2_is_over,
     http2_is_settled,
     http2_lost,

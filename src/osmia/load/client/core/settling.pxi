@@ -169,9 +169,15 @@ cdef void _settle_later(Loop self, Iteration *it, int failure, bint is_stale) no
         _defer(self, it, failure)
 
 
-cdef void _settle_refused(Loop self, Iteration *it) noexcept nogil:
-    """A stream ended without an answer; one that the server has not looked at may be sent again without harm."""
-    if (it.failure == HTTP2_REFUSED_STREAM or it.failure == HTTP2_GOAWAY) and it.refusals < MOST_REFUSALS:
+cdef void _settle_refused(Loop self, Connection *c, Iteration *it) noexcept nogil:
+    """A stream ended without an answer; one that the server has not looked at may be sent again without harm.
+
+    Not for ever, but a goodbye after work done is not counted: with fewer requests per connection than streams at
+    once (nginx: keepalive_requests), some are turned away by connection after connection, and each answers others.
+    """
+    if it.failure == HTTP2_GOAWAY and http2_has_promised(c):
+        _send_again(self, it)
+    elif (it.failure == HTTP2_REFUSED_STREAM or it.failure == HTTP2_GOAWAY) and it.refusals < MOST_REFUSALS:
         it.refusals += 1
         _send_again(self, it)
     else:

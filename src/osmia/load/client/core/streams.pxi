@@ -9,7 +9,7 @@ cdef void _submit(Loop self, Connection *c, Iteration *it) noexcept nogil:
         return
     detach(it)
     it.stream_spare = NULL
-    _settle_refused(self, it)
+    _settle_refused(self, c, it)
     if c.first == NULL:
         _release(self, c)
 
@@ -111,7 +111,7 @@ cdef uint64_t _on_ended(Loop self, Connection *c, uint64_t now_ns) noexcept nogi
             now_ns = _answered(self, it, now_ns)
         else:
             _leave_stream(self, c, it)
-            _settle_refused(self, it)
+            _settle_refused(self, c, it)
     if c.h2 != NULL and c.first == NULL and http2_is_over(c):
         _close(self, c)
     return now_ns
