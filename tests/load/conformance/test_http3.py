@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 
+import pycurl
 import pytest
 
 from osmia.load.client.transport import Endpoint, Http, Shows, Transport, WireStep
@@ -13,7 +14,12 @@ from tests.load.conformance.certificates import Certificates
 from tests.load.conformance.http3 import serve_http3
 from tests.load.conformance.rig import Stage, Witness, exercise, get, ok
 
-pytestmark = pytest.mark.unsupported(core="HTTP/3 is libcurl's part")
+pytestmark = [
+    pytest.mark.unsupported(core="HTTP/3 is libcurl's part"),
+    pytest.mark.skipif(
+        not pycurl.version_info()[4] & pycurl.VERSION_HTTP3, reason="this libcurl was built without HTTP/3"
+    ),
+]
 
 
 def test_requests_go_over_quic(transport: Transport, stage: Stage, certificates: Certificates) -> None:
