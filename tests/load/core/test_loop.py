@@ -32,7 +32,7 @@ from osmia.load.client.transport import (
 )
 from osmia.load.tally import Failure, Phase, WorkerState, block_bytes, views
 from osmia.model.errors import ConfigError, UnavailableError
-from tests.load.conformance.rig import Link, Stage, Witness, exercise, get, ok
+from tests.load.conformance.rig import Link, Peer, Stage, Witness, exercise, get, ok, wait_for
 
 _MS_NS = 1_000_000
 
@@ -62,6 +62,13 @@ def _arrivals(count: int, every_ns: int = 0) -> Arrivals:
     return Arrivals(blocks=iter([np.arange(count, dtype=np.int64) * every_ns]))
 
 
+def _run(work: Work, peer: Peer) -> None:
+    try:
+        CoreTransport().run(work)
+    finally:
+        wait_for(lambda: not peer.open_links, "the end of all connections")
+
+
 def _work(step: WireStep, script: object, **changes: object) -> tuple[Work, NDArray[np.void]]:
     block = memoryview(bytearray(block_bytes(1)))
     run, _ = views(block)
@@ -79,7 +86,7 @@ def test_what_a_script_raises_ends_the_run(stage: Stage, method: str) -> None:
     work, run = _work(step, _Raising(method))
 
     with pytest.raises(_StoryEndsError, match=method):
-        CoreTransport().run(work)
+        _run(work, peer)
 
     assert run[0]["state"] == WorkerState.DONE
     assert run[0]["in_flight"] == run[0]["connections"] == 0
@@ -96,7 +103,7 @@ def test_what_arrivals_raise_ends_the_run(stage: Stage) -> None:
     work, _ = _work(WireStep(endpoint=peer.endpoint(), request=get()), Witness(), load=Arrivals(blocks=blocks()))
 
     with pytest.raises(_StoryEndsError, match="blocks"):
-        CoreTransport().run(work)
+        _run(work, peer)
 
 
 def test_what_the_taker_of_samples_raises_ends_the_run(stage: Stage) -> None:
@@ -110,7 +117,7 @@ def test_what_the_taker_of_samples_raises_ends_the_run(stage: Stage) -> None:
     work, _ = _work(WireStep(endpoint=peer.endpoint(), request=get()), Witness(), on_samples=refuse, load=load)
 
     with pytest.raises(_StoryEndsError, match="samples"):
-        CoreTransport().run(work)
+        _run(work, peer)
 
 
 def test_something_else_than_a_request_is_an_error(stage: Stage) -> None:
@@ -121,7 +128,7 @@ def test_something_else_than_a_request_is_an_error(stage: Stage) -> None:
     work, _ = _work(WireStep(endpoint=peer.endpoint(), request=None), script)
 
     with pytest.raises(TypeError, match="GET /"):
-        CoreTransport().run(work)
+        _run(work, peer)
 
 
 def test_a_static_plan_never_asks_its_script(stage: Stage) -> None:
@@ -232,6 +239,7 @@ def test_waiting_by_a_timer(stage: Stage) -> None:
     loop = Loop(work)
     loop.wait_by_timer()
     loop.go()
+    wait_for(lambda: not peer.open_links, "the end of all connections")
 
     assert run[0]["iterations_succeeded"] == 40
     assert 190 * _MS_NS < run[0]["last_ns"] - run[0]["first_ns"] < 400 * _MS_NS
