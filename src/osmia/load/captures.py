@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from osmia.load.language.answer import Answer, Needs, header_finder
-from osmia.load.language.extract import MISSING, Missing, expression, html_path, json_path, xpath
+from osmia.load.language.extract import MISSING, FromBody, Missing, expression, html_path, json_path, xpath
 from osmia.load.language.problems import EvaluationError
 from osmia.load.plan import Capture, CaptureSource, JsonValue
 from osmia.model.errors import InputError
@@ -14,6 +14,7 @@ from osmia.model.errors import InputError
 __all__ = ["Captures", "compile_captures"]
 
 _Read: TypeAlias = "Callable[[Answer], JsonValue | Missing]"
+_OF_BODY: Final = frozenset({CaptureSource.BODY_JSON, CaptureSource.BODY_XPATH, CaptureSource.BODY_HTML})
 _NONE_FAILED: Final[Mapping[str, str]] = {}
 _IN_HEAD, _IN_BODY = Needs(has_head=True), Needs(has_body=True)
 
@@ -27,7 +28,7 @@ class Captures:
     __slots__ = ("_parts", "needs")
 
     def __init__(self, captures: Sequence[Capture]) -> None:
-        self._parts = tuple((one.name, _reader(one), _reason(one)) for one in captures)
+        self._parts = tuple((one.name, *_readers(one), _reason(one)) for one in captures)
         self.needs = Needs()
         for one in captures:
             self.needs |= _needs(one.source)
@@ -35,9 +36,9 @@ class Captures:
     def __call__(self, answer: Answer, scope: dict[str, JsonValue]) -> Mapping[str, str]:
         """Set the variables; the names of those that failed, and why."""
         failed: dict[str, str] | None = None
-        for name, read, reason in self._parts:
+        for name, read_body, read, reason in self._parts:
             try:
-                value = read(answer)
+                value = read_body(answer.body) if read_body is not None else read(answer)
             except EvaluationError as exc:
                 value, reason = MISSING, str(exc)  # noqa: PLW2901 - a better reason than the usual
             if value.__class__ is not Missing:
@@ -67,35 +68,40 @@ def _needs(source: CaptureSource) -> Needs:
     return _IN_BODY
 
 
-def _reader(capture: Capture) -> _Read:
+def _readers(capture: Capture) -> tuple[FromBody | None, _Read]:
+    """What reads the body alone, called without a detour, or what reads anything else of the answer."""
     try:
-        return _read(capture)
+        if capture.source in _OF_BODY:
+            return _read_body(capture), _nothing
+        return None, _read(capture)
     except ValueError as exc:
         raise InputError(f"capture {capture.name}: {exc}") from exc
 
 
-def _read(capture: Capture) -> _Read:  # noqa: PLR0911 - one for each source
-    path = capture.path
+def _read_body(capture: Capture) -> FromBody:
     match capture.source:
-        case CaptureSource.BODY_JSON:
-            return _of_body(json_path(path))
         case CaptureSource.BODY_XPATH:
-            return _of_body(xpath(path))
+            return xpath(capture.path)
         case CaptureSource.BODY_HTML:
-            return _of_body(html_path(path))
+            return html_path(capture.path)
+    return json_path(capture.path)
+
+
+def _read(capture: Capture) -> _Read:
+    match capture.source:
         case CaptureSource.BODY_REGEXP:
-            find = expression(path, capture.match_number)
+            find = expression(capture.path, capture.match_number)
             return lambda answer: find(answer.text)
         case CaptureSource.HEADER:
-            return _header(path)
+            return _header(capture.path)
         case CaptureSource.HEADER_REGEXP:
             return _header_match(capture)
-        case CaptureSource.COOKIE:
-            return _cookie(path)
+    return _cookie(capture.path)
 
 
-def _of_body(read: Callable[[bytes], JsonValue | Missing]) -> _Read:
-    return lambda answer: read(answer.body)
+def _nothing(answer: Answer) -> Missing:
+    del answer
+    return MISSING
 
 
 def _header(name: str) -> _Read:
