@@ -28,6 +28,9 @@ cdef void _begin_script(Loop self, Iteration *it) noexcept nogil:
 
 cdef void _start_step(Loop self, Iteration *it, uint64_t intended_ns, uint64_t now_ns) noexcept nogil:
     cdef Step *step = &self.steps[it.step]
+    if self.is_ending:
+        it.state = ITERATION_SLEEPING
+        return
     it.intended_ns = intended_ns
     it.started_ns = 0
     it.failure = NO_FAILURE

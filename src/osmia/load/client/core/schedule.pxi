@@ -116,7 +116,7 @@ cdef void _change_users(Loop self, uint64_t now_ns) noexcept nogil:
     self.schedule_ns = self.ends_ns
     if self.change_at < self.change_count:
         self.schedule_ns = min(self.ends_ns, self.zero_ns + self.changes[self.change_at].at_ns)
-    while self.users_active < self.users_wanted and self.begun < self.most_iterations:
+    while self.users_active < self.users_wanted and self.begun < self.most_iterations and not self.is_ending:
         it = _new_iteration(self)
         if it == NULL:
             return
