@@ -1,7 +1,8 @@
 """The cookies of one user (RFC 6265): what answers set, and what goes out with which request.
 
-`header_for` is asked once per request, so its answers are remembered per URL (scheme, host and path) until anything in
-the jar changes or the next cookie of it expires. A jar is bounded: 50 cookies per domain, 300 in all, the oldest go.
+`header_for` is asked once per request, so its answers are remembered until anything in the jar changes or the next
+cookie of it ends: per origin while all cookies are for `/`, per URL otherwise. A jar is bounded: 50 cookies per
+domain, 300 in all, the oldest go.
 
 Public suffixes: a cookie for a domain without a dot (`com`) or one of a few that registrars sell below (`co.uk`) is
 refused unless that is the host itself. The real list has ten thousand entries and changes weekly; a load test needs
@@ -25,6 +26,7 @@ MAX_PER_DOMAIN: Final = 50
 MAX_COOKIES: Final = 300
 _MAX_COOKIE_CHARACTERS = 8192
 _MAX_ANSWERS = 256
+_SCHEME_CHARACTERS = len("https://")
 _FOREVER_S = float("inf")
 _SET_COOKIE = re.compile(rb"\nset-cookie:[ \t]*([^\r\n]*)", re.IGNORECASE)
 _ADDRESS = re.compile(r"[0-9.]+|.*:.*")
@@ -64,12 +66,13 @@ class _Kept:
 class Jar:
     """One user's cookies. `now_s` is Unix time; `settings` are the cookies that he has from the start."""
 
-    __slots__ = ("_answers", "_kept", "_next_end_s", "_now_s", "_number")
+    __slots__ = ("_answers", "_is_flat", "_kept", "_next_end_s", "_now_s", "_number")
 
     def __init__(self, settings: Iterable[CookieSetting] = (), *, now_s: Callable[[], float]) -> None:
         self._now_s = now_s
         self._kept: dict[tuple[str, str, str], _Kept] = {}
         self._answers: dict[str, str] = {}
+        self._is_flat = True  # all cookies are for "/"
         self._next_end_s = _FOREVER_S
         self._number = 0
         for setting in settings:
@@ -84,7 +87,10 @@ class Jar:
 
     def header_for(self, url: str) -> str:
         """The value of the Cookie field of a request, "" for none."""
-        known = self._answers.get(url)
+        key = url
+        if self._is_flat and (end := url.find("/", _SCHEME_CHARACTERS)) > 0:
+            key = url[:end]
+        known = self._answers.get(key)
         if known is not None and (self._next_end_s == _FOREVER_S or self._now_s() < self._next_end_s):
             return known
         host, path, is_secure = _where(url)
@@ -94,7 +100,7 @@ class Jar:
         value = "; ".join(f"{one.cookie.name}={one.cookie.value}" for one in found)
         if len(self._answers) >= _MAX_ANSWERS:
             self._answers.clear()
-        self._answers[url] = value
+        self._answers[key] = value
         return value
 
     def find(self, name: str) -> Cookie | None:
@@ -129,7 +135,12 @@ class Jar:
         now_s = self._now_s()
         ends_s = _end_s(cookie, now_s)
         key = (domain, path, cookie.name)
-        before = self._kept.pop(key, None)
+        before = self._kept.get(key)
+        if before and ends_s > now_s and _is_same(before, cookie, is_host_only=is_host_only):
+            before.ends_s = ends_s  # a session that is set again with each answer changes nothing else
+            self._next_end_s = min(self._next_end_s, ends_s)
+            return
+        self._kept.pop(key, None)
         self._answers.clear()
         if ends_s <= now_s:
             return
@@ -137,6 +148,7 @@ class Jar:
         number = before.number if before else self._number
         self._kept[key] = _Kept(cookie, domain, is_host_only, path, ends_s, number)
         self._next_end_s = min(self._next_end_s, ends_s)
+        self._is_flat = self._is_flat and path == "/"
         self._make_room(domain)
 
     def _make_room(self, domain: str) -> None:
@@ -155,6 +167,15 @@ class Jar:
         self._kept = {key: one for key, one in self._kept.items() if one.ends_s > now_s}
         self._next_end_s = min((one.ends_s for one in self._kept.values()), default=_FOREVER_S)
         self._answers.clear()
+
+
+def _is_same(kept: _Kept, cookie: Cookie, *, is_host_only: bool) -> bool:
+    """Whether the new cookie goes out as the old one does."""
+    return (kept.cookie.value, kept.cookie.is_secure, kept.is_host_only) == (
+        cookie.value,
+        cookie.is_secure,
+        is_host_only,
+    )
 
 
 def _text(line: bytes) -> str:

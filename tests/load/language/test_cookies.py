@@ -171,3 +171,31 @@ def test_a_line_is_kept_as_it_was() -> None:
     assert cookie.is_http_only
     assert cookie.max_age_s is not None
     assert cookie.max_age_s > 10**12
+
+
+def test_a_session_that_is_set_again_lives_longer() -> None:
+    """The same value with a new end: what goes out stays, and ends later."""
+    clock = Clock()
+    jar = Jar(now_s=clock)
+    jar.take(["a=1; Max-Age=10"], "http://h/")
+    assert jar.header_for("http://h/x") == "a=1"
+
+    clock.now_s += 8
+    jar.take(["a=1; Max-Age=10"], "http://h/")
+    clock.now_s += 8
+    assert jar.header_for("http://h/y") == "a=1"
+
+    clock.now_s += 2
+    assert jar.header_for("http://h/y") == ""
+
+
+def test_paths_are_looked_at_from_the_first_cookie_that_has_one() -> None:
+    """Although what goes to the host was known without."""
+    jar = Jar(now_s=Clock())
+    jar.take(["a=1; Path=/"], "http://h/")
+    assert jar.header_for("http://h/x") == "a=1"
+
+    jar.take(["b=2; Path=/x"], "http://h/")
+
+    assert jar.header_for("http://h/x") == "b=2; a=1"
+    assert jar.header_for("http://h/y") == "a=1"

@@ -46,6 +46,7 @@ _DAY = re.compile(r"(\d{1,2})(?!\d)")
 _YEAR = re.compile(r"(\d{2,4})(?!\d)")
 
 
+@functools.lru_cache(maxsize=256)
 def parse_set_cookie(line: str) -> Cookie | None:
     """The cookie of a Set-Cookie header's value, or None if it has no name."""
     first, *rest = line.split(";")
