@@ -98,10 +98,6 @@ class Answer:
         found = self.cookies.get(name)
         return self.jar.find(name) if found is None and self.jar is not None else found
 
-    def set_cookie_lines(self) -> list[str]:
-        """The values of all Set-Cookie headers."""
-        return [_value(one) for one in _SET_COOKIE.findall(self.head)]
-
 
 @functools.lru_cache(maxsize=1024)
 def header_finder(name: str) -> Callable[[bytes], str | None]:

@@ -12,7 +12,7 @@ from osmia.load.language.tree import Call, Chain, Literal, Name, Node, children,
 from osmia.load.language.values import shown
 from osmia.load.plan import JsonValue
 
-__all__ = ["Rule", "compile_rule"]
+__all__ = ["Rule"]
 
 A = TypeVar("A")
 _MAX_REASON_VALUES = 3
@@ -80,15 +80,6 @@ class Rule(Generic[A]):
             return self._parts[text](about), ""
         except FAILURES as exc:
             return None, str(exc) or type(exc).__name__
-
-
-def compile_rule(text: str, vocabulary: Vocabulary) -> Rule[Any]:
-    """A rule of a vocabulary.
-
-    Raises:
-        RuleError: it is not understood, with the place.
-    """
-    return Rule(text, vocabulary)
 
 
 def _sources(root: Node, vocabulary: Vocabulary) -> Mapping[str, Node]:
