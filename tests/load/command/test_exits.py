@@ -18,7 +18,7 @@ REFUSED = {Failure.CONNECTION_REFUSED: 3}
 def results_of(answered: int = 5, errors: dict[Failure, int] | None = None) -> Results:
     """A run of one step."""
     plan = plan_of(Flags(target="http://a/"))
-    tally = np.zeros((), dtype=STEP)
+    tally = np.zeros(1, dtype=STEP)[0]
     tally["answered"] = answered
     tally["failed"] = sum((errors or {}).values())
     for failure, count in (errors or {}).items():
@@ -28,8 +28,8 @@ def results_of(answered: int = 5, errors: dict[Failure, int] | None = None) -> R
         transport="core",
         began_at_s=0.0,
         duration_s=1.0,
-        run=np.zeros((), dtype=RUN)[()],
-        steps=(StepResults(plan.steps[0], tally[()], ()),),
+        run=np.zeros(1, dtype=RUN)[0],
+        steps=(StepResults(plan.steps[0], tally, ()),),
         series=(),
         verdicts=(),
         workers=(WorkerHealth(0, 0.5, 1 << 20),),

@@ -142,7 +142,8 @@ def test_a_short_rest_belongs_to_the_last_second() -> None:
     series.add(reading(1), at_s=1.0, duration_s=0.003, is_rest=True)
 
     (point,) = series.seconds
-    assert (point.requests, point.duration_s) == (11, pytest.approx(1.003))
+    assert point.requests == 11
+    assert point.duration_s == pytest.approx(1.003)
 
 
 def test_a_short_run_has_its_one_point() -> None:

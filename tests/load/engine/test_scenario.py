@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from osmia.load.client.fake import FakeAnswer
@@ -15,7 +17,7 @@ from tests.load.engine.world import World, compiled, plan_of, redirect
 AGENT = USER_AGENT.encode()
 
 
-def fixed(step: Step, **settings: object) -> bytes:
+def fixed(step: Step, **settings: Any) -> bytes:
     """The bytes of a step that never varies."""
     request = compiled(plan_of(step, **settings)).steps[0].request
     assert request is not None

@@ -99,7 +99,7 @@ def test_samples_that_find_no_room_are_counted() -> None:
     """None is lost without being counted, and the results say how many."""
     seen = 0
 
-    def keep(_: int, rows: np.ndarray) -> None:  # type: ignore[type-arg]  # rows of SAMPLE
+    def keep(_: int, rows: np.ndarray) -> None:
         nonlocal seen
         seen += len(rows)
 

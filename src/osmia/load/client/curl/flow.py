@@ -42,7 +42,7 @@ from osmia.load.client.curl.supply import Supply
 from osmia.load.client.transport import Arrivals, Give, Http, Outgoing, Pool, Shows, Work
 from osmia.load.tally import Failure, WorkerState
 
-__all__ = ["Flow"]
+__all__ = ["Flow", "Iteration"]
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _COUNT_EVERY_NS = 50_000_000
