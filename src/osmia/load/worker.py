@@ -200,7 +200,7 @@ def _run(assignment: Assignment, home: Home) -> None:
     work = Work(
         steps=compiled.steps,
         load=load_of(plan, worker=assignment.number),
-        script=compiled.scenario,  # type: ignore[arg-type]  # the states that it is given are its own
+        script=compiled.scenario,
         block=assignment.block,
         pool=compiled.pool,
         max_connections=most,

@@ -17,7 +17,7 @@ from tests.load.engine.world import World, compiled, plan_of, redirect
 AGENT = USER_AGENT.encode()
 
 
-def fixed(step: Step, **settings: Any) -> bytes:
+def fixed(step: Step, **settings: Any) -> bytes:  # noqa: ANN401 - passed on
     """The bytes of a step that never varies."""
     request = compiled(plan_of(step, **settings)).steps[0].request
     assert request is not None

@@ -57,7 +57,7 @@ class World:
         work = Work(
             steps=part.steps,
             load=load_of(plan, worker=0),
-            script=part.scenario,  # type: ignore[arg-type]  # its states are its own
+            script=part.scenario,
             block=memoryview(block),
             pool=part.pool,
             asks_ends=part.asks_ends,
