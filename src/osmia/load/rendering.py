@@ -85,11 +85,11 @@ class Texts:
         self.constants: Scope = {}
         self.plain: Scope = {}
         """What iterations begin with: the constants, and values that a capture replaces."""
-        self.changing: dict[str, Template] = {}
+        self.changing: dict[str, Callable[[Scope], JsonValue]] = {}
         """What is drawn anew for each iteration, in this order; each may use what stands above it."""
         for name, value in plan.environment.items():
             if isinstance(value, str) and not self.is_fixed(value):
-                self.changing[name] = self.template(value)
+                self.changing[name] = self._value(value)
                 continue
             self.plain[name] = self.fixed(value) if isinstance(value, str) else value
             if name not in captured:
@@ -112,6 +112,14 @@ class Texts:
         return compile_template(
             text, variables=self._variables, is_json=is_json, leaves_unset=leaves_unset, environ=self._environ
         )
+
+    def _value(self, text: str) -> Callable[[Scope], JsonValue]:
+        """A function of a scope for a value of the environment: a number stays a number."""
+        from osmia.load.templates import compile_value
+        from osmia.load.variables import Variables
+
+        self._variables = self._variables or Variables(self._seed)
+        return compile_value(text, variables=self._variables, environ=self._environ)
 
     def fixed(self, text: str, *, is_json: bool = False) -> str:
         """The text of one that is fixed."""

@@ -25,7 +25,7 @@ from osmia.load.plan import JsonValue
 from osmia.load.variables import TEXT_NAMES, VARIABLE_NAMES, Variables
 from osmia.model.errors import InputError
 
-__all__ = ["Template", "UnsetVariableError", "compile_template", "is_json_text", "names_in"]
+__all__ = ["Template", "UnsetVariableError", "compile_template", "compile_value", "is_json_text", "names_in"]
 
 Template: TypeAlias = "Callable[[Mapping[str, JsonValue]], str]"
 """Renders the text with the variables of a scope."""
@@ -84,6 +84,32 @@ def compile_template(
     """
     maker = _Maker(variables, leaves_unset=leaves_unset, environ=environ or {})
     return maker.template(_json_parts(text, maker) if is_json else maker.parts(text, _Form.TEXT))
+
+
+def compile_value(
+    text: str, *, variables: Variables, environ: Mapping[str, str] | None = None
+) -> Callable[[Mapping[str, JsonValue]], JsonValue]:
+    """The same for a value of `env`: text that is nothing but one variable has that variable's value and type."""
+    render = compile_template(text, variables=variables, environ=environ)
+    whole = _PLACEHOLDER.fullmatch(text)
+    if whole is None:
+        return render
+    name = _name(whole)
+    if name.startswith("_") and name[1:] in VARIABLE_NAMES:
+        draw = variables.function(name[1:])
+        return lambda _scope: draw()
+    if name.startswith("$"):
+        return render
+    inside = _RAND.fullmatch(name)
+    key = inside[1] if inside else name
+    chosen = _drawing(variables.random, name) if inside else None
+
+    def value(scope: Mapping[str, JsonValue]) -> JsonValue:
+        if key not in scope:
+            raise UnsetVariableError(key)
+        return scope[key] if chosen is None else chosen(scope[key])
+
+    return value
 
 
 def _name(found: re.Match[str]) -> str:
@@ -145,7 +171,7 @@ class _Maker:
         written = found[0][1:-1] if form is _Form.JSON and found[0].startswith('"') else found[0]
         if inside := _RAND.fullmatch(name):
             value = self._value(inside[1], written)
-            return self._field(f"{self._bind(self._drawn(name))}({value})", form)
+            return self._field(f"{self._bind(_drawing(self._variables.random, name))}({value})", form)
         return self._field(self._value(name, written), form)
 
     def template(self, parts: list[str]) -> Template:
@@ -176,23 +202,24 @@ class _Maker:
         name = f"v{len(self._names)}"
         return f"f'{{{name} if ({name} := {value}).__class__ is str else {other}({name})}}'"
 
-    def _drawn(self, name: str) -> Callable[[JsonValue], JsonValue]:
-        random = self._variables.random
-
-        def draw(items: JsonValue) -> JsonValue:
-            if isinstance(items, list) and items:
-                return items[int(random() * len(items))]
-            if isinstance(items, _Unset):
-                return items
-            problem = "is drawn from an empty array" if items == [] else "is drawn from something that is no array"
-            raise UnsetVariableError(name, problem)
-
-        return draw
-
     def _bind(self, value: object) -> str:
         name = f"k{len(self._names)}"
         self._names[name] = value
         return name
+
+
+def _drawing(random: Callable[[], float], name: str) -> Callable[[JsonValue], JsonValue]:
+    """One element of an array."""
+
+    def draw(items: JsonValue) -> JsonValue:
+        if isinstance(items, list) and items:
+            return items[int(random() * len(items))]
+        if isinstance(items, _Unset):
+            return items
+        problem = "is drawn from an empty array" if items == [] else "is drawn from something that is no array"
+        raise UnsetVariableError(name, problem)
+
+    return draw
 
 
 def _text(value: JsonValue) -> str:

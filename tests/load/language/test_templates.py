@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from osmia.load.plan import JsonValue
-from osmia.load.templates import UnsetVariableError, compile_template, is_json_text, names_in
+from osmia.load.templates import UnsetVariableError, compile_template, compile_value, is_json_text, names_in
 from osmia.load.variables import Variables
 
 SCOPE: dict[str, JsonValue] = {
@@ -136,3 +136,19 @@ def test_json_is_known_as_written() -> None:
     """Variables must stand in strings; a bare one makes it text."""
     assert is_json_text('{"a": "{{x}}"}')
     assert not is_json_text('{"a": {{x}}}')
+
+
+def test_a_value_of_the_environment_keeps_the_type_of_its_only_variable() -> None:
+    """A number stays one; with anything beside it, it is text."""
+
+    def value(text: str) -> JsonValue:
+        return compile_value(text, variables=Variables(1), environ={"HOME": "/root"})(SCOPE)
+
+    assert value("{{object}}") == {"k": [1, 2]}
+    assert isinstance(value("{{ _randomInt }}"), int)
+    assert value("{{rand(list)}}") in (1, "b")
+    assert value("{{number}} ") == "7 "
+    assert value("{{$HOME}}") == "/root"
+    assert value("plain") == "plain"
+    with pytest.raises(UnsetVariableError):
+        value("{{nothing}}")

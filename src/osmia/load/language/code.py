@@ -276,10 +276,8 @@ class Compiler:
         is_lenient = left.is_wire_text or right.is_wire_text
         if kinds == {Kind.NUMBER, Kind.STRING} and not is_lenient:
             raise self.error(f"{show(nodes[0])} and {show(nodes[1])}: a number and text have no order", nodes[1])
-        strict, lenient, is_swapped = _ORDERS[sign]
-        name = self.bind(lenient if is_lenient else strict)
-        first, second = (right, left) if is_swapped else (left, right)
-        return f"{name}({first.code}, {second.code})"
+        strict, lenient = _ORDERS[sign]
+        return f"{self.bind(lenient if is_lenient else strict)}({left.code}, {right.code})"
 
     def _arithmetic(self, sign: str, pieces: tuple[Piece, Piece], nodes: tuple[Node, Node]) -> Piece:
         kinds = (Kind.NUMBER, Kind.STRING) if sign == "+" else (Kind.NUMBER,)
@@ -303,11 +301,11 @@ class Compiler:
         return function.build(self, node, tuple(self.piece(one) for one in node.arguments))
 
 
-_ORDERS: Final[dict[str, tuple[Callable[..., bool], Callable[..., bool], bool]]] = {
-    "<": (values.less, values.less_lenient, False),
-    ">": (values.less, values.less_lenient, True),
-    "<=": (values.less_or_same, values.less_or_same_lenient, False),
-    ">=": (values.less_or_same, values.less_or_same_lenient, True),
+_ORDERS: Final[dict[str, tuple[Callable[..., bool], Callable[..., bool]]]] = {
+    "<": (values.less, values.less_lenient),
+    ">": (values.more, values.more_lenient),
+    "<=": (values.less_or_same, values.less_or_same_lenient),
+    ">=": (values.more_or_same, values.more_or_same_lenient),
 }
 
 

@@ -32,6 +32,10 @@ __all__ = [
     "less_or_same",
     "less_or_same_lenient",
     "member",
+    "more",
+    "more_lenient",
+    "more_or_same",
+    "more_or_same_lenient",
     "negative",
     "quantile",
     "same",
@@ -111,6 +115,28 @@ def less_or_same(left: JsonValue, right: JsonValue) -> bool:
 def less_or_same_lenient(left: JsonValue, right: JsonValue) -> bool:
     """`less_or_same`, with text read as JSON beside a number."""
     return less_or_same(*_matched(left, right))
+
+
+def more(left: JsonValue, right: JsonValue) -> bool:
+    """`>`."""
+    _check_order(left, right)
+    return left > right  # type: ignore[operator]  # checked
+
+
+def more_lenient(left: JsonValue, right: JsonValue) -> bool:
+    """`more`, with text read as JSON beside a number."""
+    return more(*_matched(left, right))
+
+
+def more_or_same(left: JsonValue, right: JsonValue) -> bool:
+    """`>=`."""
+    _check_order(left, right)
+    return left >= right  # type: ignore[operator]  # checked
+
+
+def more_or_same_lenient(left: JsonValue, right: JsonValue) -> bool:
+    """`more_or_same`, with text read as JSON beside a number."""
+    return more_or_same(*_matched(left, right))
 
 
 def _is_number(value: object) -> bool:
