@@ -151,7 +151,13 @@ class Script(Protocol):
         """The request of a step without fixed bytes."""
 
     def inspect(  # noqa: PLR0913, PLR0917 - called once per request: an object for these would cost more than they do
-        self, state: Any, step: int, status: int, head: bytes, body: bytes, service_ns: int  # noqa: ANN401 - as above
+        self,
+        state: Any,
+        step: int,
+        status: int,
+        head: bytes,
+        body: bytes,
+        service_ns: int,  # noqa: ANN401 - as above
     ) -> bytes | Outgoing | Give | bool:
         r"""An answer. True: fine; False: an assertion failed; a request: send that and show me its answer (redirect).
 
