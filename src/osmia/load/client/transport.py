@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from osmia.load.tally import Failure
 
@@ -34,6 +34,7 @@ __all__ = [
     "ProxyKind",
     "Script",
     "Shows",
+    "State",
     "Transport",
     "Users",
     "WireStep",
@@ -136,10 +137,14 @@ class Give(NamedTuple):
     failure: Failure
 
 
+State: TypeAlias = Any
+"""An object of the script's own, which the transport hands back as it came."""
+
+
 class Script(Protocol):
     """What a transport asks. States are the script's own objects; None is fine where nothing is to be known."""
 
-    def begin(self, iteration: int, user: int) -> Any:  # noqa: ANN401 - the script's own, handed back as it came
+    def begin(self, iteration: int, user: int) -> State:
         """An iteration starts; its state. Called only if a step is rendered or shown ALWAYS, or `Work.asks_ends`.
 
         Where REDIRECTS are all that may be shown, it is called when the first is: plain requests stay out of Python.
@@ -147,17 +152,11 @@ class Script(Protocol):
         `user` numbers the users of Pool.PER_USER_KEPT from 0 (in the closed model: virtual users), else it is -1.
         """
 
-    def render(self, state: Any, step: int) -> bytes | Outgoing | Give:  # noqa: ANN401 - as above
+    def render(self, state: State, step: int) -> bytes | Outgoing | Give:
         """The request of a step without fixed bytes."""
 
     def inspect(  # noqa: PLR0913, PLR0917 - called once per request: an object for these would cost more than they do
-        self,
-        state: Any,
-        step: int,
-        status: int,
-        head: bytes,
-        body: bytes,
-        service_ns: int,  # noqa: ANN401 - as above
+        self, state: State, step: int, status: int, head: bytes, body: bytes, service_ns: int
     ) -> bytes | Outgoing | Give | bool:
         r"""An answer. True: fine; False: an assertion failed; a request: send that and show me its answer (redirect).
 
@@ -165,10 +164,10 @@ class Script(Protocol):
         the form of HTTP/1.1, `HTTP/2 200\r\n`, names in lower case). The body is still compressed.
         """
 
-    def fail(self, state: Any, step: int, failure: Failure) -> None:  # noqa: ANN401 - as above
+    def fail(self, state: State, step: int, failure: Failure) -> None:
         """A request of a step that is shown ALWAYS got no answer."""
 
-    def end(self, state: Any) -> None:  # noqa: ANN401 - as above
+    def end(self, state: State) -> None:
         """The iteration is over. Called only if `Work.asks_ends`."""
 
 
