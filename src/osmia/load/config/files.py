@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from osmia.model.errors import InputError
 
-__all__ = ["MAX_BYTES", "Fetch", "Files", "fetch_url", "is_url"]
+__all__ = ["MAX_BYTES", "Fetch", "Files", "fetch_url", "is_there", "is_url"]
 
 Fetch: TypeAlias = Callable[[str], bytes]
 """Gives what stands behind an http or https URL; raises `InputError` or `OSError`."""
@@ -25,6 +25,14 @@ _TIMEOUT_S = 30.0
 def is_url(where: str) -> bool:
     """Whether it is fetched rather than read."""
     return where.lower().startswith(("http://", "https://"))
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a file; a name that the system cannot have (too long) is of none."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def fetch_url(url: str) -> bytes:
@@ -74,7 +82,7 @@ class Files:
         """Where the file is."""
         path = Path(where)
         beside = self._folder / path
-        return beside if not path.exists() and beside.exists() else path
+        return beside if not is_there(path) and is_there(beside) else path
 
     def check_certificate(self, cert: Path, key: Path) -> None:
         """Whether the pair can be used.

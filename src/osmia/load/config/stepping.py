@@ -204,7 +204,7 @@ class StepReader:
         try:
             self._files.check_certificate(cert, key)
         except InputError as error:
-            wrong = "cert_key_path" if cert.exists() else "cert_path"
+            wrong = "cert_key_path" if is_there(cert) else "cert_path"
             step.error(wrong, error.message, remedy=error.remedy or "both are PEM files, the key without a password")
         return str(cert), str(key)
 
