@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from osmia.load.config.cursor import Cursor, Found
-from osmia.load.config.files import Files, is_url
+from osmia.load.config.files import Files, is_there, is_url
 from osmia.load.config.names import Scope
 from osmia.load.config.nodes import Node
 from osmia.load.config.rules import assertion_objection, capture_objection
