@@ -25,7 +25,7 @@ from bench.load_client import Figures, Job
 from bench.load_curl import CURL_BENCHES
 from bench.result import Bench, Result, at_least, at_most
 
-__all__ = ["BENCHES"]
+__all__ = ["BENCHES", "Target", "target"]
 
 _ROUNDS = 5
 _SECONDS = 1.5
@@ -46,7 +46,7 @@ http {{
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Target:
+class Target:
     """nginx on the first core and its ports."""
 
     home: Path
@@ -57,23 +57,24 @@ class _Target:
 
 
 @contextlib.contextmanager
-def _target() -> Iterator[_Target]:
+def target() -> Iterator[Target]:
+    """One that serves plain HTTP, TLS, HTTP/2 and with a log, until the end of the block."""
     _require("nginx", "nginx-light")
     with tempfile.TemporaryDirectory() as home, contextlib.ExitStack() as held:
         probes = [held.enter_context(socket.socket()) for _ in range(4)]
         for probe in probes:
             probe.bind(("127.0.0.1", 0))
-        target = _Target(Path(home), *(probe.getsockname()[1] for probe in probes))
+        served = Target(Path(home), *(probe.getsockname()[1] for probe in probes))
         held.close()
         certify = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
         files = ["-keyout", f"{home}/key.pem", "-out", f"{home}/certificate.pem"]
         subprocess.run(["openssl", *certify.split(), *files], check=True, capture_output=True)
-        ports = {"plain": target.plain, "tls": target.tls, "h2": target.h2, "logged": target.logged}
-        (target.home / "nginx.conf").write_text(_NGINX.format(home=home, body=_BODY, **ports))
+        ports = {"plain": served.plain, "tls": served.tls, "h2": served.h2, "logged": served.logged}
+        (served.home / "nginx.conf").write_text(_NGINX.format(home=home, body=_BODY, **ports))
         master = subprocess.Popen(["taskset", "-c", "0", "nginx", "-c", f"{home}/nginx.conf"])
         try:
-            _await(target.logged)
-            yield target
+            _await(served.logged)
+            yield served
         finally:
             master.terminate()
             master.wait()
@@ -132,47 +133,47 @@ def _ratio(ours: Callable[[], float], theirs: Callable[[], float], goal: float, 
 
 
 def _h1_vs_wrk() -> Result:
-    with _target() as target:
-        url = f"http://127.0.0.1:{target.plain}/"
-        return _ratio(lambda: _core(port=target.plain).rate, lambda: _wrk(url), 0.95, "wrk")
+    with target() as nginx:
+        url = f"http://127.0.0.1:{nginx.plain}/"
+        return _ratio(lambda: _core(port=nginx.plain).rate, lambda: _wrk(url), 0.95, "wrk")
 
 
 def _tls_vs_wrk() -> Result:
-    with _target() as target:
-        url = f"https://127.0.0.1:{target.tls}/"
-        return _ratio(lambda: _core(port=target.tls, is_tls=True).rate, lambda: _wrk(url), 0.95, "wrk")
+    with target() as nginx:
+        url = f"https://127.0.0.1:{nginx.tls}/"
+        return _ratio(lambda: _core(port=nginx.tls, is_tls=True).rate, lambda: _wrk(url), 0.95, "wrk")
 
 
 def _h2_vs_h2load() -> Result:
-    with _target() as target:
-        url = f"https://127.0.0.1:{target.h2}/"
-        job = {"port": target.h2, "is_tls": True, "http": 2, "max_connections": 1}
+    with target() as nginx:
+        url = f"https://127.0.0.1:{nginx.h2}/"
+        job = {"port": nginx.h2, "is_tls": True, "http": 2, "max_connections": 1}
         ours = functools.partial(_core, **job)
         return _ratio(lambda: ours().rate, lambda: _h2load(url, 1, _USERS), 1.0, f"h2load -c1 -m{_USERS}")
 
 
 def _scenario_vs_wrk() -> Result:
-    with _target() as target:
-        url = f"http://127.0.0.1:{target.plain}/"
+    with target() as nginx:
+        url = f"http://127.0.0.1:{nginx.plain}/"
         what = "wrk without a script; ours: a capture, three assertions, a random value"
-        return _ratio(lambda: _core(port=target.plain, is_scenario=True).rate, lambda: _wrk(url), 0.7, what)
+        return _ratio(lambda: _core(port=nginx.plain, is_scenario=True).rate, lambda: _wrk(url), 0.7, what)
 
 
 def _client_us() -> Result:
-    with _target() as target:
-        static = statistics.median(_core(port=target.plain).cpu_us for _ in range(_ROUNDS))
+    with target() as nginx:
+        static = statistics.median(_core(port=nginx.plain).cpu_us for _ in range(_ROUNDS))
     return at_most(static, 9.5, "us/request", "CPU of the core, static GET, 64 connections")
 
 
 def _scenario_us() -> Result:
-    with _target() as target:
-        cost = statistics.median(_core(port=target.plain, is_scenario=True).cpu_us for _ in range(_ROUNDS))
+    with target() as nginx:
+        cost = statistics.median(_core(port=nginx.plain, is_scenario=True).cpu_us for _ in range(_ROUNDS))
     return at_most(cost, 14, "us/request", "CPU with a capture, three assertions and a random value")
 
 
 def _open_lag_p99_ms() -> Result:
-    with _target() as target:
-        runs = [_core(port=target.plain, rate=5_000, seconds=3) for _ in range(3)]
+    with target() as nginx:
+        runs = [_core(port=nginx.plain, rate=5_000, seconds=3) for _ in range(3)]
     if any(run.answered != 15_000 for run in runs):
         raise RuntimeError(f"answered {[run.answered for run in runs]} of 15,000")
     lags = sorted(run.lag_p99_us / 1e3 for run in runs)
@@ -184,13 +185,13 @@ def _open_sd() -> Result:
     """Arrivals per 10 ms in nginx' own log, at 5,000/s."""
     found = []
     for _ in range(3):
-        with _target() as target:
-            _core(port=target.logged, rate=5_000, seconds=3)
+        with target() as nginx:
+            _core(port=nginx.logged, rate=5_000, seconds=3)
             with contextlib.suppress(FileNotFoundError):
-                pid = int((target.home / "pid").read_text())
+                pid = int((nginx.home / "pid").read_text())
                 os.kill(pid, 10)  # SIGUSR1: write out and reopen the logs
-            _wait_for_lines(target.home / "access.log", 15_000)
-            stamps = (target.home / "access.log").read_text(encoding="ascii").split()
+            _wait_for_lines(nginx.home / "access.log", 15_000)
+            stamps = (nginx.home / "access.log").read_text(encoding="ascii").split()
         buckets = Counter(int(float(one) * 1000) // 10 for one in stamps)
         first, last = min(buckets), max(buckets)
         found.append(statistics.pstdev(buckets[at] for at in range(first + 1, last)))
@@ -209,10 +210,10 @@ def _wait_for_lines(path: Path, count: int) -> None:
 
 def _max_rate_ok() -> Result:
     """Asked for much more than can be: what is answered must not fall below the closed model's rate by much."""
-    with _target() as target:
-        closed = _core(port=target.plain).rate
+    with target() as nginx:
+        closed = _core(port=nginx.plain).rate
         asked = int(closed * 1.5)
-        beyond = _core(port=target.plain, rate=asked, seconds=2, max_connections=_USERS)
+        beyond = _core(port=nginx.plain, rate=asked, seconds=2, max_connections=_USERS)
     note = (
         f"{beyond.rate:,.0f}/s of {asked:,}/s asked for; closed model {closed:,.0f}/s; backlog {beyond.backlog:,} said"
     )
@@ -220,8 +221,8 @@ def _max_rate_ok() -> Result:
 
 
 def _rss_mib() -> Result:
-    with _target() as target:
-        run = _core(port=target.plain, users=2_000, seconds=3)
+    with target() as nginx:
+        run = _core(port=nginx.plain, users=2_000, seconds=3)
     return at_most(run.rss_mib, 60, "MiB", f"peak of a worker with {run.connections:,} connections")
 
 
