@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -18,7 +18,7 @@ from osmia.load.report.original import original_json
 from osmia.load.report.samples import SampleWriter
 from osmia.load.report.text import banner_text, final_text
 from osmia.load.results import Results
-from osmia.model.errors import ConfigError
+from osmia.model.errors import ConfigError, UnavailableError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,11 +85,17 @@ class Outputs:
         return live_view(self._plan, sys.stderr, workers=workers, is_quiet=is_quiet, is_colored=not self._is_plain)
 
     def write(self, results: Results) -> None:
-        """Everything that is written at the end: first the files, for stdout may have gone away."""
+        """Everything that is written at the end: first the files, for stdout may have gone away.
+
+        Raises:
+            UnavailableError: a disk is full.
+        """
         for path in self._reports:
-            report.write(path, results)
-        sys.stdout.buffer.write(self._report(results))
-        sys.stdout.flush()
+            with _named(str(path)):
+                report.write(path, results)
+        with _named("stdout"):
+            sys.stdout.buffer.write(self._report(results))
+            sys.stdout.flush()
 
     def lost_samples(self) -> int:
         """Requests that are missing from the files of requests, because the disk was too slow."""
@@ -104,6 +110,17 @@ class Outputs:
 
     def _is_colored(self, is_terminal: bool) -> bool:  # noqa: FBT001 - a fact, not a switch
         return is_terminal and not self._is_plain
+
+
+@contextmanager
+def _named(place: str) -> Iterator[None]:
+    """Say where a report could not be written; a reader that has gone away (`| head`) is no news."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as exc:
+        raise UnavailableError(f"the report cannot be written to {place}: {exc.strerror}") from exc
 
 
 def _check_writable(path: Path) -> None:

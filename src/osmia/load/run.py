@@ -65,6 +65,7 @@ def run(flags: Flags, choices: Choices) -> ExitCode:
         ConfigError: a flag, the config or an output file is wrong; nothing was sent.
         UnavailableError: this machine lacks what the plan needs.
     """
+    _replace_closed_streams()
     plan = _plan(flags)
     name = _transport_name(plan, choices.transport)
     descriptors = _raise_descriptor_limit()
@@ -85,6 +86,12 @@ def run(flags: Flags, choices: Choices) -> ExitCode:
             f"{outputs.lost_samples():,} requests are not in the files of requests: the disk was too slow", color="red"
         )
     return _ended(results, choices)
+
+
+def _replace_closed_streams() -> None:
+    """Who started us with `>&-` wants to see nothing; Python then has no stream there at all."""
+    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open to the end
+    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - likewise
 
 
 def transports() -> dict[str, str]:
@@ -178,7 +185,9 @@ def _interruptible(engine: Engine) -> Iterator[None]:
         told += 1
         if told == 1:
             engine.stop()
-            os.write(2, b"\nosmia: ending; what is in flight is finished. Ctrl-C again gives it up.\n")
+            os.write(
+                sys.stderr.fileno(), b"\nosmia: ending; what is in flight is finished. Ctrl-C again gives it up.\n"
+            )
         else:
             engine.abort()
 

@@ -170,9 +170,13 @@ def serve(assignment: Assignment, parent: int) -> int:
 
 
 def _settle(parent: int) -> None:
-    """Signals, and the promise to end with the parent."""
+    """Signals, and the promise to end with the parent.
+
+    What ends the run comes through the block: a terminal, `timeout` and init systems signal the whole process group,
+    and a worker that fell at once would take its last counts with it.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it was gone before we could ask
         os._exit(1)

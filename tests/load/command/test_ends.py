@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from pathlib import Path
 from socket import create_server
@@ -52,6 +54,19 @@ def test_a_second_ctrl_c_gives_up_at_once(book: Book, tmp_path: Path) -> None:
     assert time.monotonic() - began < 5
     assert report["success_count"] == 0
     assert report["steps"]["1"]["errors"] == {"cancelled": 3}
+
+
+def test_sigterm_to_the_whole_group_loses_no_counts(book: Book, tmp_path: Path) -> None:
+    """As `timeout` and init systems send it: the workers are signalled, too, and end in order all the same."""
+    arguments = ("-t", f"{book.url}/delay/300", "--rate", "20", "-d", "60", "--workers", "2", "-o", "stdout-json")
+    with start_load(tmp_path, *arguments) as running:
+        until(lambda: len(book.lines()) >= 5)
+        os.killpg(running.process.pid, signal.SIGTERM)
+        said = running.wait()
+
+    report = report_of(said, code=130)
+    assert report["success_count"] == len(book.lines())
+    assert [worker["failure"] for worker in report["generator"]["workers"]] == ["", ""]
 
 
 def established(book: Book) -> list[str]:

@@ -57,6 +57,30 @@ def test_quiet_says_nothing_but_the_report(book: Book) -> None:
     assert said.stderr == ""
 
 
+def test_a_full_disk_is_named(book: Book) -> None:
+    """A report that cannot be written is one line that says so, after the files of --out."""
+    with Path("/dev/full").open("w") as full:
+        said = subprocess.run(
+            [*OSMIA, "-t", f"{book.url}/", "-n", "5", "-d", "1", "--quiet"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=18,
+        )
+
+    assert said.returncode == 1
+    assert said.stderr == "osmia: the report cannot be written to stdout: No space left on device\n"
+
+
+def test_closed_streams_are_no_accident(book: Book) -> None:
+    """`>&- 2>&-`: who wants to see nothing sees nothing, and the load is put all the same."""
+    arguments = (*OSMIA, "-t", f"{book.url}/", "-n", "5", "-d", "1")
+    said = subprocess.run(["sh", "-c", '"$@" >&- 2>&-', "sh", *arguments], check=False, timeout=18)
+
+    assert (said.returncode, len(book.lines())) == (0, 5)
+
+
 def test_files_are_written_by_suffix(book: Book, tmp_path: Path) -> None:
     """json, csv, html, JUnit and every request as a line, in one run."""
     names = ("run.json", "run.csv", "run.html", "run.xml", "run.ndjson")
