@@ -14,6 +14,7 @@ from osmia.load.language.functions import percentile_share
 from osmia.load.language.parser import parse
 from osmia.load.language.problems import RuleError
 from osmia.load.language.tree import Call, Literal, Name, show, walk
+from osmia.load.plan import JsonValue
 from osmia.load.templates import UnsetVariableError, compile_template, is_json_text, names_in
 from osmia.load.variables import Variables
 from osmia.model.errors import OsmiaError
@@ -24,7 +25,7 @@ __all__ = ["SCENARIO_TARGETS"]
 
 _HEAD = b"HTTP/1.1 200 OK\r\nX-N: 7\r\nServer: nginx\r\nSet-Cookie: sid=abc; Max-Age=60; Secure; Path=/\r\n\r\n"
 _BODY = b'{"a":{"b":[1,2.5,"3",null,true]},"n":"12","s":"text"}'
-_SCOPE = {"n": 7, "t": "5", "l": [1, "b"], "o": {"k": None}, "data.u.x": "z"}
+_SCOPE: dict[str, JsonValue] = {"n": 7, "t": "5", "l": [1, "b"], "o": {"k": None}, "data.u.x": "z"}
 _WALKED = {"not", "less_than", "greater_than", "equals", "in", "contains", "range", "exists", "matches", "regexp"}
 _WALKED |= {"json_path", "min", "max", "avg"}
 _CONFIGS = Path(__file__).parent.parent / "load/config"

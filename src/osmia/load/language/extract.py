@@ -33,6 +33,7 @@ __all__ = [
     "MISSING",
     "FromBody",
     "Missing",
+    "compiled_expression",
     "expression",
     "html_path",
     "is_catastrophic",
