@@ -182,7 +182,9 @@ _limit = _in("Safety and limits")
     default=None,
     help="Check certificates, or do not (default, as in the original).",
 )
-@_wire("--http2", "is_http2", is_flag=True, help="HTTP/2, where the server agrees.")
+@_wire(
+    "--http2", "is_http2", is_flag=True, help="HTTP/2: over https where the server agrees, over http without asking."
+)
 @_wire("--http3", "is_http3", is_flag=True, help="HTTP/3 (QUIC); needs a libcurl that has it.")
 @_wire(
     "--transport",

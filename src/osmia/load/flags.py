@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final
-from urllib.parse import urlsplit
 
+from osmia.load.message import parse_proxy, parse_url
 from osmia.load.plan import (
     ArrivalPattern,
     BasicAuth,
@@ -32,7 +32,7 @@ from osmia.load.plan import (
     UsersShape,
     UserStage,
 )
-from osmia.model.errors import ConfigError
+from osmia.model.errors import ConfigError, InputError
 
 __all__ = ["METHODS", "Flags", "applied", "duration_of", "ignored", "plan_of"]
 
@@ -118,7 +118,7 @@ def applied(plan: Plan, flags: Flags) -> Plan:
         plan,
         steps=tuple(_changed(step, flags) for step in plan.steps),
         shape=_patterned(_shape(flags, plan.shape), flags.arrivals),
-        proxy=plan.proxy if flags.proxy is None else flags.proxy,
+        proxy=plan.proxy if flags.proxy is None else _proxy(flags.proxy),
         environment={**plan.environment, **dict(_variable(one) for one in flags.environment)},
         output=flags.output or plan.output,
         is_debug=plan.is_debug or flags.is_debug,
@@ -160,14 +160,14 @@ def duration_of(flag: str, text: str) -> float:
 def _url(text: str) -> str:
     if "{{" in text:
         return text
+    if "://" not in text:
+        raise ConfigError("-t", text, "not the URL of a web server", remedy=f"write it whole, such as http://{text}")
+    if not text.lower().startswith(("http://", "https://")):
+        raise ConfigError("-t", text, "not the URL of a web server", remedy="write http://… or https://…")
     try:
-        parts = urlsplit(text)
-        is_good = parts.scheme.lower() in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_good = False
-    if not is_good:
-        guess = text if "://" in text else f"http://{text}"
-        raise ConfigError("-t", text, "not the URL of a web server", remedy=f"write it whole, such as {guess}")
+        parse_url(text)
+    except InputError as exc:
+        raise ConfigError("-t", text, exc.message, remedy=exc.remedy) from exc
     return text
 
 
@@ -182,6 +182,15 @@ def _header(text: str) -> tuple[str, str]:
     if not colon or not name.strip():
         raise ConfigError("-h", text, "not a header", remedy="write -h 'Name: value' (for help: --help)")
     return name.strip(), value.strip()
+
+
+def _proxy(text: str) -> str:
+    if text:
+        try:
+            parse_proxy(text)
+        except InputError as exc:
+            raise ConfigError("-P", text, exc.message, remedy=exc.remedy) from exc
+    return text
 
 
 def _auth(text: str | None) -> BasicAuth | None:
@@ -211,6 +220,7 @@ def _changed(step: Step, flags: Flags) -> Step:
         step,
         tls=replace(step.tls, is_verified=is_verified),
         is_http2=step.is_http2 or flags.is_http2,
+        assumes_http2=step.assumes_http2 or flags.is_http2,
         is_http3=step.is_http3 or flags.is_http3,
         sleep=step.sleep if flags.think_time is None else _think_time(flags.think_time),
     )

@@ -224,6 +224,9 @@ class Step:
     auth: BasicAuth | None = None
     tls: Tls = field(default_factory=Tls)
     is_http2: bool = False
+    """With TLS as far as the server agrees."""
+    assumes_http2: bool = True
+    """Whether `is_http2` holds without TLS, too, where nothing is agreed upon; the original's `h2` does not."""
     is_http3: bool = False
     is_compressed: bool = True
     """Whether gzip is asked for when the step's headers do not say."""

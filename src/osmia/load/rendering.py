@@ -192,12 +192,13 @@ class Endpoints:
 
     def _made(self, url: Url, server_name: str) -> Endpoint:
         step = self._step
+        is_http2 = step.is_http2 and (url.is_tls or step.assumes_http2)
         return Endpoint(
             host=url.host,
             port=url.port,
             is_tls=url.is_tls,
             server_name=server_name,
-            http=Http.THREE if step.is_http3 else Http.TWO if step.is_http2 else Http.ONE,
+            http=Http.THREE if step.is_http3 else Http.TWO if is_http2 else Http.ONE,
             is_verified=step.tls.is_verified,
             is_resumed=step.tls.is_resumed,
             cert_path=step.tls.cert_path,

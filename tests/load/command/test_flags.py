@@ -169,7 +169,15 @@ def test_durations_have_units_or_are_seconds(text: str, seconds: float) -> None:
         ),
         (
             Flags(target="ftp://files/"),
-            "-t = 'ftp://files/': not the URL of a web server - write it whole, such as ftp://files/",
+            "-t = 'ftp://files/': not the URL of a web server - write http://… or https://…",
+        ),
+        (
+            Flags(target="http://h:99999/"),
+            "-t = 'http://h:99999/': the URL 'http://h:99999/' has the port 99999 - ports are 1 to 65535",
+        ),
+        (
+            Flags(target=TARGET, proxy="ftp://p"),
+            "-P = 'ftp://p': the proxy 'ftp://p' is none of http, https, socks4, socks5, socks5h",
         ),
         (
             Flags(target=TARGET, method="UPDATE"),

@@ -82,6 +82,7 @@ def test_older_config_is_understood() -> None:
         body='{"name": "{{_randomFirstName}}"}',
         auth=BasicAuth("kali", "maja"),
         is_http2=True,
+        assumes_http2=False,
         is_compressed=False,
         follows_redirects=False,
     )

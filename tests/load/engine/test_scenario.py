@@ -72,6 +72,19 @@ def test_settings_of_a_step_reach_the_wire() -> None:
 
 
 @pytest.mark.parametrize(
+    ("step", "http"),
+    [
+        (Step(id=1, url="http://h/", is_http2=True), Http.TWO),
+        (Step(id=1, url="http://h/", is_http2=True, assumes_http2=False), Http.ONE),
+        (Step(id=1, url="https://h/", is_http2=True, assumes_http2=False), Http.TWO),
+    ],
+)
+def test_http2_without_tls_only_where_it_is_assumed(step: Step, http: Http) -> None:
+    """Configs of the original say h2 of http URLs, too, where it does nothing; asking for it by flag means it."""
+    assert compiled(plan_of(step)).steps[0].endpoint.http is http
+
+
+@pytest.mark.parametrize(
     ("mode", "pool"),
     [
         (Mode.DDOSIFY, Pool.SHARED),

@@ -36,7 +36,7 @@ _OTHERS: Final = Table(
     "others",
     (
         Key("disable-compression", FLAG, "Do not ask for gzip.", default=False),
-        Key("h2", FLAG, "Speak HTTP/2 where the server agrees; wins over the test's `http2`."),
+        Key("h2", FLAG, "Speak HTTP/2 where the server agrees, which needs https; wins over the test's `http2`."),
         Key("h3", FLAG, "Speak HTTP/3; wins over the test's `http3`."),
         Key("disable-redirect", FLAG, "Do not follow redirects: the 3xx is the answer.", default=False),
         Key("keep-alive", FLAG, "false: the connection is closed after the answer.", default=True),

@@ -84,6 +84,7 @@ class StepReader:
             auth=self._auth(step),
             tls=self._tls(step, tls, others),
             is_http2=self._defaults.is_http2 if is_http2 is None else is_http2,
+            assumes_http2=is_http2 is not True,
             is_http3=self._defaults.is_http3 if is_http3 is None else is_http3,
             is_compressed=not others.flag("disable-compression"),
             follows_redirects=not others.flag("disable-redirect"),
