@@ -16,6 +16,7 @@ from typing import Final
 
 from osmia.load.message import parse_proxy, parse_url
 from osmia.load.plan import (
+    UNTIL_COUNT_S,
     ArrivalPattern,
     BasicAuth,
     CountKind,
@@ -40,8 +41,6 @@ METHODS: Final = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS")
 DEFAULT_SHAPE: Final = CountShape(CountKind.LINEAR, 100, 10)
 DEFAULT_DURATION_S: Final = 10.0
 DEFAULT_TIMEOUT_S: Final = 5.0
-_UNTIL_COUNT_S: Final = 24 * 3600.0
-"""How long virtual users go on at most when only their iterations were counted."""
 
 _UNITS_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 _PER_S: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -308,7 +307,7 @@ def _users(vus: int, count: int | None, duration_s: float | None) -> UsersShape:
     if vus < 1:
         raise ConfigError("--vus", vus, "must be at least 1", remedy="--vus 50 is fifty users at once")
     if duration_s is None:
-        duration_s = DEFAULT_DURATION_S if count is None else _UNTIL_COUNT_S
+        duration_s = DEFAULT_DURATION_S if count is None else UNTIL_COUNT_S
     return UsersShape((UserStage(duration_s, vus, vus),), count)
 
 

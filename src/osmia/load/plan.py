@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 __all__ = [
+    "UNTIL_COUNT_S",
     "ArrivalPattern",
     "BasicAuth",
     "Body",
@@ -121,6 +122,10 @@ class UserStage:
     duration_s: float
     start: int
     end: int
+
+
+UNTIL_COUNT_S = 24 * 3600.0
+"""The one stage of virtual users whose end is a count of iterations lasts so long: there has to be an end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from osmia.load.plan import UNTIL_COUNT_S, UsersShape, UserStage
 from osmia.load.report.amounts import bytes_text, clock_text, rate_text, share_text, sparkline, time_text
-from osmia.load.report.describe import hosts_of
+from osmia.load.report.debug import debug_text
+from osmia.load.report.describe import hosts_of, shape_text
 from osmia.load.report.text import final_text
 from osmia.load.report.visible import visible
 from tests.load.report import build
@@ -87,6 +89,26 @@ def test_sparklines_show_the_last_values() -> None:
     assert sparkline([0, 1, 2, 4, 8], width=4) == "▁▂▄█"
     assert sparkline([0, 0], width=4) == "▁▁"
     assert sparkline([], width=4) == ""
+
+
+def test_a_body_with_line_ends_of_the_web_is_lines() -> None:
+    """What a shell's curl shows as lines is lines in --debug, too; a lonely return stays visible."""
+    results = build.debugged()
+    exchange = replace(results.exchanges[0], response_body=b"<a>\r\n</a>\rx")
+
+    text = debug_text(replace(results, exchanges=(exchange,)), width=80)
+
+    assert "< <a>\n< </a>\\x0dx\n" in text
+
+
+def test_a_count_that_ends_virtual_users_is_their_load() -> None:
+    """How long they go on at most is nobody's plan."""
+    ends = [UsersShape((UserStage(duration_s, 3, 3),), 100) for duration_s in (UNTIL_COUNT_S, 30.0)]
+
+    assert [shape_text(shape) for shape in ends] == [
+        "3 virtual users for 100 iterations",
+        "3 virtual users for 30 s, at most 100 iterations",
+    ]
 
 
 def test_the_banner_names_the_host_that_a_variable_stands_for() -> None:

@@ -36,7 +36,7 @@ def _step(step: Step) -> str:
     if step.captures:
         details.append(f"captures {', '.join(capture.name for capture in step.captures)}")
     if step.assertions:
-        details.append(f"{len(step.assertions)} assertions")
+        details.append(f"{len(step.assertions)} assertion{'s' if len(step.assertions) > 1 else ''}")
     if step.sleep:
         low, high = step.sleep.min_ms, step.sleep.max_ms
         details.append(f"then rests {low} ms" if low == high else f"then rests {low} to {high} ms")

@@ -110,7 +110,7 @@ class Files:
     def _remedy(self, where: str) -> str:
         if is_url(where) or Path(where).is_absolute():
             return ""
-        return f"looked for in {Path.cwd()} and {self._folder.absolute()}"
+        return "looked for in " + " and ".join(dict.fromkeys((str(Path.cwd()), str(self._folder.absolute()))))
 
 
 def _reason(error: Exception) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from osmia.load.config.cursor import Cursor
 from osmia.load.plan import (
+    UNTIL_COUNT_S,
     ArrivalPattern,
     CountKind,
     CountShape,
@@ -18,8 +19,6 @@ from osmia.load.plan import (
 
 __all__ = ["read_shape"]
 
-_LONGEST_S = 86_400.0
-"""For a number of iterations without a duration: there has to be an end."""
 _DEFAULT_S = 10.0
 
 
@@ -77,7 +76,7 @@ def _users(config: Cursor) -> UsersShape:
     vus = config.whole("vus")
     count = config.whole("iteration_count") if config.has("iteration_count") else None
     is_timed = config.has("duration") or count is None
-    return UsersShape((UserStage(config.number("duration") if is_timed else _LONGEST_S, vus, vus),), count)
+    return UsersShape((UserStage(config.number("duration") if is_timed else UNTIL_COUNT_S, vus, vus),), count)
 
 
 def _refuse_pattern(config: Cursor) -> None:

@@ -118,7 +118,7 @@ def _body(console: Console, mark: str, body: bytes) -> None:
 def _body_text(body: bytes) -> str:
     """JSON indented, other text as it is, anything else by its size; long ones are cut."""
     try:
-        text = body.decode()
+        text = body.decode().replace("\r\n", "\n")
     except UnicodeDecodeError:
         return f"({bytes_text(len(body))} that are no text, beginning with {body[:16].hex(' ')})"
     with suppress(msgspec.DecodeError):

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit, urlunsplit
 
 from osmia.load.plan import (
+    UNTIL_COUNT_S,
     ArrivalPattern,
     CountShape,
     JsonValue,
@@ -99,6 +100,8 @@ def shape_text(shape: Shape) -> str:
 
 
 def _users(shape: UsersShape) -> str:
+    if shape.count is not None and [stage.duration_s for stage in shape.stages] == [UNTIL_COUNT_S]:
+        return f"{plural(shape.stages[0].end, 'virtual user')} for {plural(shape.count, 'iteration')}"
     text = _joined([_user_stage(stage) for stage in shape.stages])
     return text if shape.count is None else f"{text}, at most {plural(shape.count, 'iteration')}"
 

@@ -16,7 +16,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from osmia.load.plan import Plan
+from osmia.load.plan import UNTIL_COUNT_S, Plan
 from osmia.load.report.amounts import clock_text, count_text, plural, rate_text, share_text, sparkline, time_text
 from osmia.load.report.describe import hosts_of, shape_text
 from osmia.load.report.figures import Latency
@@ -153,10 +153,16 @@ class _Panel:
 # ---- one line ----
 
 
+def _clock(snapshot: Snapshot, between: str) -> str:
+    """`0:03/0:10`; the time alone where a count ends the run."""
+    elapsed = clock_text(snapshot.elapsed_s)
+    return elapsed if snapshot.planned_s == UNTIL_COUNT_S else f"{elapsed}{between}{clock_text(snapshot.planned_s)}"
+
+
 def line_text(snapshot: Snapshot) -> str:
     """`0:03/0:10  300 requests, 100/s, 0 failed (0 %), p50 8.1 ms, p95 14 ms, p99 19 ms, 3 in flight`."""
     parts = [
-        f"{clock_text(snapshot.elapsed_s)}/{clock_text(snapshot.planned_s)}  {plural(snapshot.requests, 'request')}",
+        f"{_clock(snapshot, '/')}  {plural(snapshot.requests, 'request')}",
         rate_text(snapshot.requests_per_s),
         f"{count_text(snapshot.failed)} failed ({share_text(snapshot.failed, max(1, snapshot.requests))})",
     ]
@@ -211,7 +217,7 @@ def _spark(values: tuple[float, ...], width: int, style: str) -> Text:
 
 
 def _bar(snapshot: Snapshot, width: int) -> Text:
-    told = f"  {clock_text(snapshot.elapsed_s)} of {clock_text(snapshot.planned_s)}  {100 * snapshot.share:3.0f} %"
+    told = f"  {_clock(snapshot, ' of ')}  {100 * snapshot.share:3.0f} %"
     if snapshot.is_draining:
         told = f"  {clock_text(snapshot.elapsed_s)}  finishing what is in flight"
     room = max(8, width - len(told))
