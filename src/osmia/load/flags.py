@@ -41,6 +41,13 @@ METHODS: Final = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS")
 DEFAULT_SHAPE: Final = CountShape(CountKind.LINEAR, 100, 10)
 DEFAULT_DURATION_S: Final = 10.0
 DEFAULT_TIMEOUT_S: Final = 5.0
+_YEAR_S: Final = 31_536_000
+_MOST_ITERATIONS: Final = 1_000_000_000_000
+_MOST_PER_S: Final = 10_000_000
+_MOST_USERS: Final = 1_000_000
+_MOST_CONNECTIONS: Final = 1_000_000
+_MOST_WORKERS: Final = 1024
+"""As in configs (`config.schema`): what is beyond is a slip of the finger."""
 
 _UNITS_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 _PER_S: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -150,7 +157,10 @@ def duration_of(flag: str, text: str) -> float:
     parts = [(match[1], match[2]) for match in _DURATION.finditer(text)]
     if not text or "".join(number + unit for number, unit in parts) != text:
         raise ConfigError(flag, text, "not a duration", remedy="write seconds (10, 0.5) or 500ms, 30s, 2m, 1h")
-    return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+    duration_s = sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+    if duration_s > _YEAR_S:
+        raise ConfigError(flag, text, "longer than a year", remedy="plain numbers are seconds")
+    return duration_s
 
 
 # ---- the request ----
@@ -281,6 +291,8 @@ def _refuse_contradictions(flags: Flags) -> None:
         raise ConfigError("-d", flags.duration, "stages have their own durations", remedy="leave -d out")
     if flags.count is not None and flags.count < 1:
         raise ConfigError("-n", flags.count, "must be at least 1", remedy="-n 1000 is a thousand iterations")
+    if flags.count is not None:
+        _refuse_more("-n", flags.count, _MOST_ITERATIONS)
 
 
 def _load_duration(text: str) -> float:
@@ -306,6 +318,7 @@ def _counted(flags: Flags, duration_s: float | None, planned: CountShape) -> Cou
 def _users(vus: int, count: int | None, duration_s: float | None) -> UsersShape:
     if vus < 1:
         raise ConfigError("--vus", vus, "must be at least 1", remedy="--vus 50 is fifty users at once")
+    _refuse_more("--vus", vus, _MOST_USERS)
     if duration_s is None:
         duration_s = DEFAULT_DURATION_S if count is None else UNTIL_COUNT_S
     return UsersShape((UserStage(duration_s, vus, vus),), count)
@@ -353,6 +366,7 @@ def _stages(flags: Flags) -> RateShape | UsersShape:
     if is_rate:
         return RateShape(tuple(RateStage(s, a, b) for (s, b, _), a in zip(parsed, starts, strict=False)))
     _refuse_fractions(text, [end for _, end, _ in parsed])
+    _refuse_more("--stages", max(starts), _MOST_USERS, written=text)
     stages = tuple(UserStage(s, int(a), int(b)) for (s, b, _), a in zip(parsed, starts, strict=False))
     return UsersShape(stages, flags.count)
 
@@ -378,7 +392,14 @@ def _per_second(flag: str, text: str) -> float:
     match = _RATE.fullmatch(text)
     if match is None:
         raise ConfigError(flag, text, "not a number", remedy="write 100, 100/s, 6000/m or 360000/h")
-    return float(match[1]) / _PER_S[match[2] or ""]
+    per_s = float(match[1]) / _PER_S[match[2] or ""]
+    _refuse_more(flag, per_s, _MOST_PER_S, written=text)
+    return per_s
+
+
+def _refuse_more(flag: str, number: float, most: int, *, written: str = "") -> None:
+    if number > most:
+        raise ConfigError(flag, written or number, f"must be at most {most:,}")
 
 
 def _patterned(shape: Shape, arrivals: str | None) -> Shape:
@@ -394,9 +415,15 @@ def _with_pattern(shape: CountShape | ManualShape | RateShape, pattern: ArrivalP
 
 
 def _limits(limits: Limits, flags: Flags) -> Limits:
-    for name, value, least in (("--workers", flags.workers, 0), ("--max-connections", flags.max_connections, 1)):
+    given = (
+        ("--workers", flags.workers, 0, _MOST_WORKERS),
+        ("--max-connections", flags.max_connections, 1, _MOST_CONNECTIONS),
+    )
+    for name, value, least, most in given:
         if value is not None and value < least:
             raise ConfigError(name, value, f"must be at least {least}")
+        if value is not None:
+            _refuse_more(name, value, most)
     return Limits(
         max_connections=limits.max_connections if flags.max_connections is None else flags.max_connections,
         workers=limits.workers if flags.workers is None else flags.workers,

@@ -179,6 +179,15 @@ def test_durations_have_units_or_are_seconds(text: str, seconds: float) -> None:
             Flags(target=TARGET, proxy="ftp://p"),
             "-P = 'ftp://p': the proxy 'ftp://p' is none of http, https, socks4, socks5, socks5h",
         ),
+        (Flags(target=TARGET, count=10**20), f"-n = {10**20}: must be at most 1,000,000,000,000"),
+        (Flags(target=TARGET, vus=10**7), "--vus = 10000000: must be at most 1,000,000"),
+        (Flags(target=TARGET, stages="1s:10000000"), "--stages = '1s:10000000': must be at most 1,000,000"),
+        (Flags(target=TARGET, rate="99999999/s"), "--rate = '99999999/s': must be at most 10,000,000"),
+        (Flags(target=TARGET, workers=2000), "--workers = 2000: must be at most 1,024"),
+        (
+            Flags(target=TARGET, duration="99999999"),
+            "-d = '99999999': longer than a year - plain numbers are seconds",
+        ),
         (
             Flags(target=TARGET, method="UPDATE"),
             "-m = 'UPDATE': no such method - one of GET, POST, PUT, DELETE, PATCH, HEAD, OPTIONS",
