@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from osmia.load.plan import UNTIL_COUNT_S, UsersShape, UserStage
 from osmia.load.report.amounts import bytes_text, clock_text, rate_text, share_text, sparkline, time_text
-from osmia.load.report.debug import debug_text
+from osmia.load.report.debug import debug_json, debug_text
 from osmia.load.report.describe import hosts_of, shape_text
 from osmia.load.report.text import final_text
 from osmia.load.report.visible import visible
@@ -99,6 +100,19 @@ def test_a_body_with_line_ends_of_the_web_is_lines() -> None:
     text = debug_text(replace(results, exchanges=(exchange,)), width=80)
 
     assert "< <a>\n< </a>\\x0dx\n" in text
+
+
+@pytest.mark.parametrize("depth", [150, 500, 200_000])
+def test_json_of_any_depth_is_shown(depth: int) -> None:
+    """What a target answers cannot break --debug: beyond a hundred levels JSON is only text."""
+    body = "[" * depth + "]" * depth
+    results = build.debugged()
+    results = replace(results, exchanges=(replace(results.exchanges[0], response_body=body.encode()),))
+
+    (step,) = json.loads(debug_json(results))["steps"].values()
+
+    assert step["response"]["body"] == body
+    assert "< [" in debug_text(results, width=80)
 
 
 def test_a_count_that_ends_virtual_users_is_their_load() -> None:

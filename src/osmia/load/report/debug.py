@@ -29,6 +29,7 @@ from osmia.load.tally import Phase
 
 __all__ = ["debug_json", "debug_text"]
 
+_MOST_DEPTH = 100
 _MOST_BODY = 10_000
 _MOST_VALUE = 200
 
@@ -121,7 +122,7 @@ def _body_text(body: bytes) -> str:
         text = body.decode().replace("\r\n", "\n")
     except UnicodeDecodeError:
         return f"({bytes_text(len(body))} that are no text, beginning with {body[:16].hex(' ')})"
-    with suppress(msgspec.DecodeError):
+    with suppress(msgspec.DecodeError, RecursionError):
         text = msgspec.json.format(body, indent=2).decode()
     rest = len(text) - _MOST_BODY
     shown = visible(text[:_MOST_BODY], keeps_lines=True)
@@ -212,10 +213,21 @@ def _headers(headers: tuple[tuple[str, str], ...]) -> dict[str, str]:
 
 
 def _json_body(body: bytes) -> Any:  # noqa: ANN401 - JSON
-    """Parsed if it is JSON, else text."""
+    """Parsed if it is JSON that can be written again, else text."""
     if not body:
         return ""
-    try:
-        return json.loads(body)
-    except (ValueError, UnicodeDecodeError):
-        return body.decode("utf-8", "replace")
+    with suppress(ValueError, RecursionError):
+        parsed = json.loads(body)
+        if _depth_of(parsed) <= _MOST_DEPTH:
+            return parsed
+    return body.decode("utf-8", "replace")
+
+
+def _depth_of(value: Any) -> int:  # noqa: ANN401 - JSON
+    """How deep tables and lists stand in each other; 1 for a text or a number."""
+    depth, level = 0, [value]
+    while level:
+        depth += 1
+        inner = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, (dict, list)))
+        level = [child for children in inner for child in children]
+    return depth
