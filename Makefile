@@ -34,7 +34,7 @@ C_SOURCES := $(filter-out bpf/vmlinux.h,$(filter %.c %.h,$(BPF_SOURCES))) \
 	$(filter-out %/_bpf.c,$(NATIVE_SOURCES))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup clickhouse helm demo test test-machine test-rest test-ui test-kernels check check-python check-c check-ui check-docs bench docs lock clean
+.PHONY: help setup clickhouse helm demo test test-machine test-rest test-timed test-ui test-kernels check check-python check-c check-ui check-docs bench docs lock clean
 
 help: ## list these tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,21 +45,27 @@ demo: setup ## a small Kubernetes with sample apps on this machine, watched live
 	@$(BIN)/osmia demo $(ARGS)
 
 # Tests that capture, build namespaces or start whole agents share the machine and go one after another; the others run
-# beside them. With ARGS there is one run, of what they name.
+# beside them; those whose subject is time itself have the machine to themselves in the end. With ARGS there is one run,
+# of what they name.
 MACHINE_TESTS := $(addprefix tests/,agent canary cases demo deploy lab truth)
+TIMED_TESTS := tests/load/command/test_truth.py
 
 test: setup clickhouse helm ## all tests that this machine can run, Python and UI (ARGS= goes to one pytest)
 ifneq ($(strip $(ARGS)),)
 	$(BIN)/pytest $(ARGS)
 else
-	@$(MAKE) --no-print-directory --keep-going -j2 test-machine test-rest test-ui
+	@$(MAKE) --no-print-directory --keep-going -j2 test-machine test-rest test-ui; ended=$$?; \
+		$(MAKE) --no-print-directory test-timed && exit $$ended
 endif
 
 test-machine:
 	$(BIN)/pytest $(MACHINE_TESTS)
 
 test-rest:
-	$(BIN)/pytest $(addprefix --ignore=,$(MACHINE_TESTS)) -p no:cacheprovider
+	$(BIN)/pytest $(addprefix --ignore=,$(MACHINE_TESTS) $(TIMED_TESTS)) -p no:cacheprovider
+
+test-timed:
+	$(BIN)/pytest $(TIMED_TESTS)
 
 test-ui:
 	cd ui && npm --silent test
