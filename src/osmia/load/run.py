@@ -27,6 +27,8 @@ from osmia.load.exits import ExitCode, exit_code
 from osmia.load.flags import Flags, applied, ignored, plan_of
 from osmia.load.outputs import Outputs
 from osmia.load.plan import Plan
+from osmia.load.templates import names_in
+from osmia.model.errors import ConfigError
 
 if TYPE_CHECKING:
     from osmia.load.client.transport import Transport
@@ -104,7 +106,9 @@ def transports() -> dict[str, str]:
 
 def _plan(flags: Flags) -> Plan:
     if not flags.config:
-        return plan_of(flags)
+        plan = plan_of(flags)
+        _check_variables(plan)
+        return plan
     for flag in ignored(flags):
         _say(f"{flag} is ignored: the steps are those of {flags.config}", color="yellow")
     from osmia.load.config import load
@@ -113,6 +117,33 @@ def _plan(flags: Flags) -> Plan:
     for warning in loaded.warnings:
         _say(str(warning), color="yellow")
     return applied(loaded.plan, flags)
+
+
+def _check_variables(plan: Plan) -> None:
+    """Every variable of a request made of flags has a value, or nothing is sent.
+
+    Raises:
+        ConfigError: one that has none.
+    """
+    (step,) = plan.steps
+    headers = [("-h", f"{name}: {value}") for name, value in step.headers]
+    texts = [("-t", step.url), ("-b", str(step.body)), *headers]
+    texts += [("-a", f"{step.auth.username}:{step.auth.password}")] if step.auth else []
+    if not any("{{" in text for _, text in texts):
+        return
+    from osmia.load.config.names import Scope
+    from osmia.load.config.rules import dynamic_names
+
+    dynamic = dynamic_names()
+    scope = Scope(dynamic=dynamic, environment=os.environ, captured={})  # noqa: TID251 - the user's, not settings of ours
+    scope.add(plan.environment)
+    for flag, text in texts:
+        for name in names_in(text):
+            if (wrong := scope.wrong(name)) is None:
+                continue
+            is_ours = not name.startswith(("_", "$", "rand(", "data.")) and name not in dynamic
+            remedy = f"give it one: --env {name}=VALUE" if is_ours else wrong[1]
+            raise ConfigError(flag, "…" if flag == "-a" else text, f"{{{{{name}}}}} {wrong[0]}", remedy=remedy)
 
 
 # ---- who sends ----

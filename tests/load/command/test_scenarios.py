@@ -271,6 +271,23 @@ def test_dynamic_variables_are_new_each_time(book: Book, tmp_path: Path) -> None
     assert all(isinstance(body["n"], int) and body["who"] for body in bodies)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("-t", "{url}/{{ID}}"), "{{ID}} has no value - give it one: --env ID=VALUE"),
+        (("-t", "{url}/{{_randomIn}}"), "{{_randomIn}} is no random value - did you mean {{_randomInt}}?"),
+        (("-t", "{url}/", "-b", "{{$OSMIA_NOT_SET}}"), "{{$OSMIA_NOT_SET}} is no variable of the environment"),
+        (("-t", "{url}/", "-h", "X: {{randomInt}}"), "{{randomInt}} has no value - random values begin with _"),
+    ],
+)
+def test_variables_of_flags_without_a_value_send_nothing(book: Book, arguments: tuple[str, ...], told: str) -> None:
+    """As in a config: what cannot be filled in is told before the first request."""
+    said = osmia_load(*(one.replace("{url}", book.url) for one in arguments))
+
+    assert (said.returncode, said.stdout, book.lines()) == (2, "", [])
+    assert told in said.stderr
+
+
 def test_a_seed_repeats_the_run(book: Book, tmp_path: Path) -> None:
     """The same random values, whichever worker draws them."""
     config = {"steps": [{"id": 1, "url": f"{book.url}/echo/?n={{{{_randomInt}}}}"}]}

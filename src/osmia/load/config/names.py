@@ -34,7 +34,7 @@ class Scope:
     def check(self, found: Found, report: Report, *, file_text: str | None = None) -> None:
         """Reports the names in a value that will have none; in the text of a file only warns, which may not mean us."""
         for name in names_in(found.text if file_text is None else file_text):
-            wrong = self._wrong(name)
+            wrong = self.wrong(name)
             if wrong is None:
                 continue
             problem, remedy = wrong
@@ -43,7 +43,7 @@ class Scope:
             else:
                 report.warn(found.path, found.node, f"{{{{{name}}}}} {problem}, and is sent as it is", remedy=remedy)
 
-    def _wrong(self, name: str) -> tuple[str, str] | None:
+    def wrong(self, name: str) -> tuple[str, str] | None:
         """What is wrong with a name and what to do, or None."""
         if name.startswith("$"):
             return self._wrong_outside(name[1:])
