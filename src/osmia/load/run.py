@@ -113,7 +113,7 @@ def _plan(flags: Flags) -> Plan:
         _say(f"{flag} is ignored: the steps are those of {flags.config}", color="yellow")
     from osmia.load.config import load
 
-    loaded = load(flags.config)
+    loaded = load(flags.config, supplied=[one.partition("=")[0] for one in flags.environment])
     for warning in loaded.warnings:
         _say(str(warning), color="yellow")
     return applied(loaded.plan, flags)

@@ -288,6 +288,17 @@ def test_variables_of_flags_without_a_value_send_nothing(book: Book, arguments: 
     assert told in said.stderr
 
 
+def test_a_variable_may_be_given_by_flag_alone(book: Book, tmp_path: Path) -> None:
+    """A secret stands in no file: `--env` gives it, and the config needs no stand-in for it."""
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"steps": [{"url": book.url + "/{{TOKEN}}"}]}))
+
+    said = osmia_load("--config", str(config), "--env", "TOKEN=s3", "-n", "2", "-d", "1", "-o", "stdout-json")
+
+    assert report_of(said)["success_count"] == 2
+    assert {line["path"] for line in book.lines()} == {"/s3"}
+
+
 def test_a_seed_repeats_the_run(book: Book, tmp_path: Path) -> None:
     """The same random values, whichever worker draws them."""
     config = {"steps": [{"id": 1, "url": f"{book.url}/echo/?n={{{{_randomInt}}}}"}]}

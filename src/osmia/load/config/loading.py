@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from osmia.load.config.document import parse
@@ -17,13 +17,20 @@ __all__ = ["load", "load_text"]
 _MAX_BYTES = 64 << 20
 
 
-def load(path: str | Path, *, environment: Mapping[str, str] | None = None, fetch: Fetch = fetch_url) -> Loaded:
+def load(
+    path: str | Path,
+    *,
+    environment: Mapping[str, str] | None = None,
+    fetch: Fetch = fetch_url,
+    supplied: Collection[str] = (),
+) -> Loaded:
     """The plan that a config file asks for; "-" is stdin.
 
     Args:
         path: the file, JSON or YAML.
         environment: what `{{$NAME}}` may name; the process's own if it is None.
         fetch: gets what URLs in the config name.
+        supplied: variables that get a value elsewhere, by flags.
 
     Raises:
         ConfigFileError: with everything that is wrong.
@@ -37,8 +44,8 @@ def load(path: str | Path, *, environment: Mapping[str, str] | None = None, fetc
     except (OSError, ValueError) as error:
         problem = str(getattr(error, "strerror", "") or error)
         raise ConfigFileError([Problem(file=name, problem=f"cannot be read: {problem}")]) from error
-    folder = Path() if name == "-" else Path(path).parent
-    return load_text(text, name, folder=folder, environment=environment, fetch=fetch)
+    files = Files(Path() if name == "-" else Path(path).parent, fetch)
+    return read_plan(parse(text, name), name, files=files, environment=_outside(environment), supplied=supplied)
 
 
 def load_text(
@@ -54,9 +61,13 @@ def load_text(
     Raises:
         ConfigFileError: with everything that is wrong.
     """
-    if environment is None:
-        environment = os.environ  # noqa: TID251 - {{$NAME}} is the user's, not a setting of ours
-    return read_plan(parse(text, name), name, files=Files(folder or Path(), fetch), environment=environment)
+    files = Files(folder or Path(), fetch)
+    return read_plan(parse(text, name), name, files=files, environment=_outside(environment))
+
+
+def _outside(environment: Mapping[str, str] | None) -> Mapping[str, str]:
+    """The process's own environment if no other is given."""
+    return os.environ if environment is None else environment  # noqa: TID251 - {{$NAME}} is the user's, no setting of ours
 
 
 def _read(path: Path) -> bytes:

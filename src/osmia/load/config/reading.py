@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
@@ -42,8 +42,10 @@ class Loaded(NamedTuple):
     warnings: tuple[Problem, ...]
 
 
-def read_plan(document: Node, name: str, *, files: Files, environment: Mapping[str, str]) -> Loaded:
-    """The plan that the document of the file `name` asks for.
+def read_plan(
+    document: Node, name: str, *, files: Files, environment: Mapping[str, str], supplied: Collection[str] = ()
+) -> Loaded:
+    """The plan that the document of the file `name` asks for; `supplied` variables get a value elsewhere.
 
     Raises:
         ConfigFileError: with everything that is wrong.
@@ -54,15 +56,18 @@ def read_plan(document: Node, name: str, *, files: Files, environment: Mapping[s
     CONFIG.check(document, "", report)
     if "" in report.bad:
         raise ConfigFileError(report.all_errors())
-    plan = _Reader(Cursor(document, CONFIG, "", report), files, environment).plan()
+    plan = _Reader(Cursor(document, CONFIG, "", report), files, environment, supplied=supplied).plan()
     if report.errors:
         raise ConfigFileError(report.all_errors(), warnings=report.all_warnings())
     return Loaded(plan, report.all_warnings())
 
 
 class _Reader:
-    def __init__(self, config: Cursor, files: Files, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, config: Cursor, files: Files, environment: Mapping[str, str], *, supplied: Collection[str]
+    ) -> None:
         self._config = config
+        self._supplied = supplied
         self._files = files
         self._outside = environment
 
@@ -114,6 +119,7 @@ class _Reader:
     def _environment(self, scope: Scope) -> dict[str, JsonValue]:
         """Values may hold random values, variables of the environment, and what stands above them."""
         entries = list(self._config.names("env"))
+        scope.add(self._supplied)
         scope.add(name for name, found in entries if not _is_template(found))
         scope.add_scalars(name for name, found in entries if not isinstance(found.node.value, tuple))
         for name, found in entries:
