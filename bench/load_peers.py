@@ -84,7 +84,7 @@ def _locust(url: str) -> Sequence[str]:
     script = _PEERS / "one_locust.py"
     script.write_text(_LOCUST)
     counts = ["-u", str(_USERS), "-r", str(_USERS), "-t", f"{_SECONDS}s"]
-    return ["-f", str(script), "--headless", "--only-summary", "--host", url, *counts]
+    return ["-f", str(script), "--headless", "--only-summary", "--host", url.rstrip("/"), *counts]
 
 
 def _osmia(*more: str) -> Callable[[str], Sequence[str]]:
