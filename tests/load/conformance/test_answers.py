@@ -278,3 +278,20 @@ def test_statuses_are_counted_exactly(transport: Transport, stage: Stage) -> Non
 
     assert outcome.statuses() == dict.fromkeys(cycle, 5)
     assert outcome.run["iterations_succeeded"] == 40
+
+
+def test_bytes_behind_an_answer_answer_nothing(transport: Transport, stage: Stage) -> None:
+    """A server that says more than it was asked: its answer counts, and what lies behind does not begin the next."""
+
+    async def each(link: Link) -> None:
+        while True:
+            await link.request()
+            await link.send(ok(b"hello") + ok(b"uninvited", status="500 Surprise"))
+
+    peer = stage.serve(each)
+
+    outcome, script = seen(transport, peer, count=3)
+
+    assert [shown.body for shown in script.shown] == [b"hello"] * 3
+    assert outcome.statuses() == {200: 3}
+    assert peer.links == 3

@@ -88,10 +88,12 @@ cdef uint64_t _on_exchange(Loop self, Connection *c, uint32_t events, uint64_t n
             used = 0
         else:
             result = http1_feed(&it.answer, &it.parser, self.input, got, &used)
-        if result == HTTP1_WHOLE and used == <size_t>got:
+        if result == HTTP1_WHOLE:
+            if used < <size_t>got:
+                it.parser.is_kept = False  # what lies behind the answer nobody asked for: it must not begin the next
             return _on_answer(self, c, it, events, now_ns)
         if result != HTTP1_MORE:
-            _lose(self, c, RESPONSE_MALFORMED if result == HTTP1_WHOLE else -result)
+            _lose(self, c, -result)
             return now_ns
         if got < INPUT_BYTES and c.ssl == NULL and not events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR):
             return now_ns
