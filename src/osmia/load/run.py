@@ -1,8 +1,8 @@
 """The composition root of `osmia load`: flags or a config file -> plan -> transport -> engine -> reports -> exit code.
 
 Reports go to stdout, everything else to stderr, so that `-o stdout-json | jq` works whatever is said on the way. The
-first Ctrl-C (or SIGTERM) ends the run as if its time were over, the second gives up what is still in flight; both
-end with a report of what was sent.
+first Ctrl-C (or SIGTERM, or SIGHUP) ends the run as if its time were over, the second gives up what is still in flight;
+both end with a report of what was sent.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,6 +38,7 @@ __all__ = ["Choices", "run", "transports"]
 
 _PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _CORE = "osmia.load.client.core.loop"
+_ENDING = b"\nosmia: ending; what is in flight is finished. Ctrl-C again gives it up.\n"
 _REASONS = {
     ExitCode.BROKEN: "a load worker ended early, so the counts are not complete",
     ExitCode.CRITERIA_FAILED: "a success criterion is not met",
@@ -208,7 +209,7 @@ def _agree(told: list[str], choices: Choices) -> None:
 
 @contextmanager
 def _interruptible(engine: Engine) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the run: the first finishes what is in flight, the second gives it up."""
+    """Ctrl-C, SIGTERM and SIGHUP end the run: the first finishes what is in flight, the second gives it up."""
     told = 0
 
     def end(_number: int, _frame: FrameType | None) -> None:
@@ -216,13 +217,13 @@ def _interruptible(engine: Engine) -> Iterator[None]:
         told += 1
         if told == 1:
             engine.stop()
-            os.write(
-                sys.stderr.fileno(), b"\nosmia: ending; what is in flight is finished. Ctrl-C again gives it up.\n"
-            )
+            with suppress(OSError):  # after SIGHUP there is no terminal
+                os.write(sys.stderr.fileno(), _ENDING)
         else:
             engine.abort()
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = [number for number in ends if signal.getsignal(number) is not signal.SIG_IGN]  # nohup
     before = [signal.signal(number, end) for number in numbers]
     try:
         yield

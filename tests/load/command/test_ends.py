@@ -56,12 +56,13 @@ def test_a_second_ctrl_c_gives_up_at_once(book: Book, tmp_path: Path) -> None:
     assert report["steps"]["1"]["errors"] == {"cancelled": 3}
 
 
-def test_sigterm_to_the_whole_group_loses_no_counts(book: Book, tmp_path: Path) -> None:
-    """As `timeout` and init systems send it: the workers are signalled, too, and end in order all the same."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_to_the_whole_group_lose_no_counts(book: Book, tmp_path: Path, number: signal.Signals) -> None:
+    """As `timeout`, init systems and closing terminals send them: the workers, too, end in order all the same."""
     arguments = ("-t", f"{book.url}/delay/300", "--rate", "20", "-d", "60", "--workers", "2", "-o", "stdout-json")
     with start_load(tmp_path, *arguments) as running:
         until(lambda: len(book.lines()) >= 5)
-        os.killpg(running.process.pid, signal.SIGTERM)
+        os.killpg(running.process.pid, number)
         said = running.wait()
 
     report = report_of(said, code=130)
