@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -84,6 +85,23 @@ def test_doubled_keys_are_warned_about() -> None:
     assert [str(one) for one in loaded.warnings] == [
         "a.json:1:33: steps[0].url: comes twice in this table; this last one counts"
     ]
+
+
+def test_expressions_that_may_take_minutes_are_warned_about() -> None:
+    """Nested repetitions, in a capture and in a rule; others pass in silence."""
+    steps = [
+        {
+            "id": 1,
+            "url": "http://a/",
+            "assertion": ["regexp(body, '(a+)+b', 0) == 'x'", "matches(body, '[a-z]+')"],
+            "capture_env": {"X": {"from": "body", "regexp": {"exp": "(.*,)*", "matchNo": 0}}},
+        }
+    ]
+
+    loaded = load_text(json.dumps({"steps": steps}), "a.json", environment={})
+
+    assert [one.path for one in loaded.warnings] == ["steps[0].assertion[0]", "steps[0].capture_env.X"]
+    assert all("takes minutes" in one.problem for one in loaded.warnings)
 
 
 # ---- nothing crashes ----

@@ -8,11 +8,23 @@ from typing import NamedTuple
 from osmia.load.assertions import compile_assertion
 from osmia.load.captures import compile_captures
 from osmia.load.criteria import compile_criterion
-from osmia.load.plan import Capture
+from osmia.load.language.extract import is_catastrophic
+from osmia.load.language.parser import parse
+from osmia.load.language.tree import Literal, walk
+from osmia.load.plan import Capture, CaptureSource
 from osmia.load.variables import VARIABLE_NAMES
 from osmia.model.errors import InputError
 
-__all__ = ["Objection", "assertion_objection", "capture_objection", "criterion_objection", "dynamic_names"]
+__all__ = [
+    "SLOW_EXPRESSION",
+    "Objection",
+    "assertion_objection",
+    "capture_objection",
+    "criterion_objection",
+    "dynamic_names",
+    "is_slow_capture",
+    "is_slow_rule",
+]
 
 
 class Objection(NamedTuple):
@@ -20,6 +32,24 @@ class Objection(NamedTuple):
 
     problem: str
     remedy: str
+
+
+SLOW_EXPRESSION = Objection(
+    "a repetition inside a repetition: unless its parts exclude each other, this takes minutes on some answers",
+    "(a+)+ is a+",
+)
+
+
+def is_slow_capture(capture: Capture) -> bool:
+    """Whether its expression may backtrack without end; the original's engine does not backtrack."""
+    sources = (CaptureSource.BODY_REGEXP, CaptureSource.HEADER_REGEXP)
+    return capture.source in sources and is_catastrophic(capture.path)
+
+
+def is_slow_rule(rule: str) -> bool:
+    """The same of a good rule's strings, one of which is the expression."""
+    texts = (one.value for one in walk(parse(rule)) if isinstance(one, Literal) and isinstance(one.value, str))
+    return ("regexp" in rule or "matches" in rule) and any(is_catastrophic(text) for text in texts)
 
 
 def assertion_objection(rule: str) -> Objection | None:

@@ -10,7 +10,13 @@ from osmia.load.config.cursor import Cursor, Found
 from osmia.load.config.files import Files, is_there, is_url
 from osmia.load.config.names import Scope
 from osmia.load.config.nodes import Node
-from osmia.load.config.rules import assertion_objection, capture_objection
+from osmia.load.config.rules import (
+    SLOW_EXPRESSION,
+    assertion_objection,
+    capture_objection,
+    is_slow_capture,
+    is_slow_rule,
+)
 from osmia.load.message import header_line, parse_url
 from osmia.load.plan import BasicAuth, Body, Capture, CaptureSource, Part, Sleep, Step, Tls
 from osmia.load.templates import names_in
@@ -225,6 +231,8 @@ def _assertions(step: Cursor) -> tuple[str, ...]:
     for found in step.items("assertion"):
         if objection := assertion_objection(found.text):
             step.report.error(found.path, found.node, objection.problem, remedy=objection.remedy)
+        elif is_slow_rule(found.text):
+            step.report.warn(found.path, found.node, SLOW_EXPRESSION.problem, remedy=SLOW_EXPRESSION.remedy)
     return tuple(found.text for found in step.items("assertion"))
 
 
@@ -239,6 +247,8 @@ def _captures(step: Cursor) -> tuple[Capture, ...]:
             continue
         if objection := capture_objection(capture):
             cursor.report.error(cursor.path, cursor.node, objection.problem, remedy=objection.remedy)
+        elif is_slow_capture(capture):
+            cursor.report.warn(cursor.path, cursor.node, SLOW_EXPRESSION.problem, remedy=SLOW_EXPRESSION.remedy)
         captures.append(capture)
     return tuple(captures)
 
