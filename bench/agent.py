@@ -108,10 +108,10 @@ def _lost_100k() -> Result:
     """Requests of 24 edges, as fast as this machine goes: missing events without a cap, missing counts with one."""
     _require("nginx")
     _require("wrk")
-    uncapped, capped = _flood("--max-events-per-s", "0", "--ring-kib", "65536"), _flood()
+    uncapped, capped = _flood("--max-events-per-s", "0", "--ring-kib", "131072"), _flood()
     missing = uncapped.missing_events + abs(uncapped.missing_counts) + abs(capped.missing_counts)
     note = (
-        f"no cap, ring of 64 MiB: {uncapped}; with cap: {capped}, 1 in {capped.sample_every} listed; "
+        f"no cap, ring of 128 MiB: {uncapped}; with cap: {capped}, 1 in {capped.sample_every} listed; "
         f"as fast as wrk and nginx go on {os.cpu_count()} cores, load {_load_average()}"
     )
     return at_most(missing, 0, "requests", note)
